@@ -1,0 +1,219 @@
+// Where a worker's next entry comes from, and how it sleeps when there is none.
+//
+// Order: own ring; every 61st time the global queue first, so that what others submit is not starved by
+// a full ring; global queue; own poll; other workers' rings; sleep.
+#include <algorithm>
+
+#include "gcruntime/fiber/futex.h"
+#include "gcruntime/fiber/scheduler_impl.h"
+#include "gcruntime/fiber/worker.h"
+#include "gcruntime/os/clock.h"
+
+namespace tailrace::fiber {
+namespace {
+
+constexpr std::uint32_t kGlobalTicks = 61;
+// A clock read is 40 ns, a poll 900: read it every 16 tasks, poll when 100 us have passed.
+constexpr std::uint32_t kClockTicks = 16;
+constexpr std::int64_t kPollEveryNs = 100'000;
+// The rescue rule: how often to look at the others, and how late one must be.
+constexpr std::uint32_t kRescueTicks = 64;
+constexpr std::int64_t kLateNs = 1'000'000;
+
+constexpr int kStealRounds = 4;
+
+}  // namespace
+
+Entry Worker::next() {
+  ++tick_;
+  if (tick_ % kClockTicks == 0) housekeep();
+  if (tick_ % kGlobalTicks == 0) {
+    if (const Entry entry = take_global(1)) return found(entry);
+  }
+  if (perturb_.chance(16)) {
+    if (const Entry entry = take_global(2)) return found(entry);
+  }
+  if (const Entry entry = queue_.pop()) return found(entry);
+  if (const Entry entry = take_global(RunQueue::kHalf)) return found(entry);
+
+  // With everybody else asleep there is nothing to steal, and the block polls.
+  const unsigned awake = scheduler_.options.workers - scheduler_.sleepers.idle_count();
+  if (awake <= 1 && !searching_) return 0;
+  if (scheduler_.options.netpoll != nullptr) {
+    poll_now(os::now_ns());
+    if (const Entry entry = queue_.pop()) return found(entry);
+  }
+  if (!scheduler_.options.steal) return 0;
+  if (!searching_) {
+    if (!scheduler_.sleepers.may_search()) return 0;
+    scheduler_.sleepers.begin_search();
+    searching_ = true;
+  }
+  if (const Entry entry = steal()) return found(entry);
+  counters_.steal_misses.add();
+  return 0;
+}
+
+Entry Worker::found(Entry entry) {
+  if (searching_) stop_searching();
+  return entry;
+}
+
+// [fiber.sleep] A submitter that saw this searcher rang nobody and relies on it.
+void Worker::stop_searching() {
+  searching_ = false;
+  if (!scheduler_.sleepers.end_search()) return;
+  if (scheduler_.work_visible(*this) && scheduler_.wake_one()) counters_.wakes.add();
+}
+
+// A fair share of the global queue: one entry to run now, the others go to the own ring.
+Entry Worker::take_global(std::size_t most) {
+  const std::size_t size = scheduler_.global.size();
+  if (size == 0) return 0;
+  Entry batch[RunQueue::kHalf];
+  const std::size_t share = size / scheduler_.options.workers + 1;
+  const std::size_t room = RunQueue::kCapacity - queue_.size();
+  const std::size_t count = scheduler_.global.pop(batch, std::min({most, share, room + 1}));
+  if (count == 0) return 0;
+  for (std::size_t i = 1; i < count; ++i) {
+    // Seq_cst: they leave the global queue, where a sleeper's look would have found them.
+    static_cast<void>(queue_.push(batch[i], std::memory_order_seq_cst));
+  }
+  return batch[0];
+}
+
+Entry Worker::steal() {
+  const unsigned workers = scheduler_.options.workers;
+  Entry batch[RunQueue::kHalf];
+  for (int round = 0; round < kStealRounds; ++round) {
+    for (unsigned i = 0; i < workers; ++i) {
+      const unsigned victim = (steal_from_ + i) % workers;
+      if (victim == index_) continue;
+      perturb_.delay();
+      const std::uint32_t count = scheduler_.workers[victim]->queue_.steal(batch);
+      if (count == 0) continue;
+      counters_.steals.add(count);
+      steal_from_ = victim;
+      // The own ring is empty here, so there is room.
+      for (std::uint32_t k = 1; k < count; ++k) queue_up(batch[k], std::memory_order_seq_cst);
+      return batch[0];
+    }
+    steal_from_ = (steal_from_ + 1) % workers;
+    __builtin_ia32_pause();
+  }
+  return 0;
+}
+
+void Worker::housekeep() {
+  const std::int64_t now_ns = os::now_ns();
+  if (timers_.next_deadline_ns() <= now_ns) expire_timers(timers_, now_ns, /*try_only=*/false);
+  if (now_ns - last_poll_ns_.load(std::memory_order_relaxed) >= kPollEveryNs) poll_now(now_ns);
+  if (tick_ % kRescueTicks == 0) rescue_others(now_ns);
+}
+
+// Looks at the own poller without waiting.
+void Worker::poll_now(std::int64_t now_ns) {
+  last_poll_ns_.store(now_ns, std::memory_order_relaxed);
+  if (scheduler_.options.netpoll == nullptr) return;
+  counters_.polls.add();
+  scheduler_.options.netpoll->poll(index_, 0, ready_list_);
+  drain_ready_list();
+}
+
+void Worker::expire_timers(TimerHeap& timers, std::int64_t now_ns, bool try_only) {
+  constexpr std::size_t kBatch = 32;
+  Fiber* due[kBatch];
+  std::size_t count = 0;
+  bool several = false;
+  do {
+    count = timers.expire(now_ns, due, kBatch, try_only);
+    for (std::size_t i = 0; i < count; ++i) make_ready(due[i]);
+    several |= count >= 2;
+  } while (count == kBatch);
+  if (several && scheduler_.wake_one()) counters_.wakes.add();
+}
+
+// [fiber.rescue] Polls for those who are stuck in a fiber: their sockets and timers must not wait.
+void Worker::rescue_others(std::int64_t now_ns) {
+  const unsigned workers = scheduler_.options.workers;
+  for (unsigned i = 1; i < workers; ++i) {
+    Worker& other = *scheduler_.workers[(index_ + i) % workers];
+    const std::int64_t last_ns = other.last_poll_ns_.load(std::memory_order_relaxed);
+    // Never started yet (0), asleep (it polls itself), or not late.
+    if (last_ns == 0 || now_ns - last_ns < kLateNs) continue;
+    if (scheduler_.sleepers.is_idle(other.index_)) continue;
+    // So that the next one who looks does not do it again. If the victim polls just now, its stamp may
+    // be overwritten by this slightly older one, which costs a needless rescue at worst.
+    other.last_poll_ns_.store(now_ns, std::memory_order_relaxed);
+    if (other.timers_.next_deadline_ns() <= now_ns) {
+      expire_timers(other.timers_, now_ns, /*try_only=*/true);
+    }
+    Netpoll* netpoll = scheduler_.options.netpoll;
+    if (netpoll == nullptr) continue;
+    if (netpoll->rescue(other.index_, ready_list_)) {
+      counters_.rescues.add();
+      drain_ready_list();
+    } else {
+      counters_.rescue_misses.add();
+    }
+  }
+}
+
+// Called with an empty ring. Returns when there may be work; false when the scheduler has ended.
+bool Worker::sleep() {
+  Sleepers& sleepers = scheduler_.sleepers;
+  const std::int64_t now_ns = os::now_ns();
+  rescue_others(now_ns);
+  if (timers_.next_deadline_ns() <= now_ns) expire_timers(timers_, now_ns, /*try_only=*/false);
+  if (!queue_.empty()) return true;
+
+  sleepers.announce(index_);  // W1
+  if (searching_) {           // W2
+    searching_ = false;
+    sleepers.end_search();
+  }
+  perturb_.delay();
+  if (scheduler_.work_visible(*this)) {  // W3
+    searching_ = true;
+    // If a submitter has claimed us, it has counted us as a searcher.
+    if (sleepers.retract(index_)) sleepers.begin_search();
+    return true;
+  }
+  if (scheduler_.ended.load(std::memory_order_seq_cst)) return false;
+  // [fiber.stop]
+  if (scheduler_.stopping.load(std::memory_order_seq_cst) && scheduler_.outstanding() == 0) {
+    scheduler_.note_quiescent();
+  }
+
+  std::int64_t timeout_ns = -1;
+  const std::int64_t deadline_ns = timers_.next_deadline_ns();
+  if (deadline_ns != TimerHeap::kNever) timeout_ns = std::max<std::int64_t>(deadline_ns - now_ns, 1);
+  const bool watch = !sleepers.all_idle();  // [fiber.watch] U2
+  if (watch) {
+    sleepers.begin_watch();
+    timeout_ns = timeout_ns < 0 ? Sleepers::kWatchNs : std::min(timeout_ns, Sleepers::kWatchNs);
+  }
+  block(timeout_ns);          // W4
+  if (watch) sleepers.end_watch();  // U1
+  last_poll_ns_.store(os::now_ns(), std::memory_order_relaxed);
+  if (!sleepers.retract(index_)) searching_ = true;  // V1
+  just_woke_ = true;
+  drain_ready_list();
+  return true;
+}
+
+void Worker::block(std::int64_t timeout_ns) {
+  counters_.sleeps.add();
+  if (Netpoll* netpoll = scheduler_.options.netpoll) {
+    counters_.polls.add();
+    gc::native([&] { netpoll->poll(index_, timeout_ns, ready_list_); });
+    return;
+  }
+  gc::native([&] {
+    // Acquire: pairs with ring()'s release.
+    if (rung_.load(std::memory_order_acquire) == 0) futex_wait(rung_, 0, timeout_ns);
+    rung_.exchange(0, std::memory_order_acquire);
+  });
+}
+
+}  // namespace tailrace::fiber

@@ -1,0 +1,129 @@
+#include "gcruntime/fiber/registry.h"
+
+#include <algorithm>
+#include <mutex>
+#include <new>
+
+#include "gcruntime/base/check.h"
+
+namespace tailrace::fiber {
+namespace {
+
+// Stacks 256 KiB apart would put their tops into the same few cache sets: 131 072 parked fibers took
+// 95 ns a switch, staggered ones 45. 16 steps of 128 bytes leave half a page for the record and the
+// first frames, so that a parked fiber still costs one page.
+constexpr std::size_t kStaggerSteps = 16;
+constexpr std::size_t kStaggerBytes = 128;
+
+// Resident estimate of one fiber's stack: the page of the record and one below it.
+constexpr std::uint64_t kResidentBytes = 8192;
+
+Fiber* construct_record(Scheduler::Impl* scheduler, const Stack& stack) noexcept {
+  const std::size_t index =
+      reinterpret_cast<std::uintptr_t>(stack.high) / StackPool::class_bytes(stack.size_class);
+  char* top = stack.high - index % kStaggerSteps * kStaggerBytes - sizeof(Fiber);
+  return ::new (top) Fiber(scheduler, stack);
+}
+static_assert(kStaggerBytes % alignof(Fiber) == 0 && sizeof(Fiber) % alignof(Fiber) == 0);
+
+}  // namespace
+
+Registry::~Registry() {
+  while (all_ != nullptr) {
+    // Acquire: pairs with the release by which the switch stored it.
+    TAILRACE_CHECK(all_->state.load(std::memory_order_acquire) == FiberState::kIdle,
+                   "a scheduler was destroyed with a fiber alive");
+    destroy(all_);
+  }
+}
+
+Fiber* Registry::take(unsigned size_class) {
+  if (size_class == warm_class_ && warm() != 0) {
+    gc::Section section;
+    std::lock_guard lock(lock_);
+    if (Fiber* fiber = warm_) {
+      warm_ = fiber->pool_next;
+      warm_count_.store(warm() - 1, std::memory_order_relaxed);
+      return fiber;
+    }
+  }
+  Fiber* fiber = construct_record(scheduler_, StackPool::instance().acquire(size_class));
+  gc::Section section;
+  std::lock_guard lock(lock_);
+  fiber->list_next = all_;
+  if (all_ != nullptr) all_->list_previous = fiber;
+  all_ = fiber;
+  records_.store(records() + 1, std::memory_order_relaxed);
+  return fiber;
+}
+
+void Registry::give(Fiber* fiber) {
+  if (fiber->stack.size_class == warm_class_) {
+    gc::Section section;
+    std::lock_guard lock(lock_);
+    if (warm() < kWarm) {
+      fiber->pool_next = warm_;
+      warm_ = fiber;
+      warm_count_.store(warm() + 1, std::memory_order_relaxed);
+      return;
+    }
+  }
+  destroy(fiber);
+}
+
+void Registry::destroy(Fiber* fiber) noexcept {
+  {
+    gc::Section section;
+    std::lock_guard lock(lock_);
+    if (fiber->list_next != nullptr) fiber->list_next->list_previous = fiber->list_previous;
+    (fiber->list_previous != nullptr ? fiber->list_previous->list_next : all_) = fiber->list_next;
+    records_.store(records() - 1, std::memory_order_relaxed);
+  }
+  const Stack stack = fiber->stack;
+  fiber->~Fiber();
+  StackPool::instance().release(stack);
+}
+
+void Registry::for_each_parked_stack(Visit visit, void* visitor) noexcept {
+  std::lock_guard lock(lock_);
+  for (Fiber* fiber = all_; fiber != nullptr; fiber = fiber->list_next) {
+    // Acquire: pairs with the switch's release [fiber.scan]; the world is stopped anyway.
+    const FiberState state = fiber->state.load(std::memory_order_acquire);
+    if (state == FiberState::kIdle || state == FiberState::kRunning) continue;
+    visit(visitor, fiber->saved_sp.load(std::memory_order_relaxed), fiber->base());
+  }
+}
+
+void Registry::stack_bytes(std::uint64_t& inuse, std::uint64_t& sys) const noexcept {
+  const std::uint64_t all = records();
+  const std::uint64_t idle = warm();
+  inuse = (all > idle ? all - idle : 0) * kResidentBytes;
+  sys = all * kResidentBytes;
+}
+
+std::vector<FiberInfo> Registry::dump(std::size_t most) const {
+  std::vector<FiberInfo> infos(std::min(most, records()));
+  std::size_t count = 0;
+  {
+    gc::Section section;
+    std::lock_guard lock(lock_);
+    for (Fiber* fiber = all_; fiber != nullptr && count < infos.size(); fiber = fiber->list_next) {
+      // Acquire: pairs with the switch's release, so that saved_sp is of that state or newer.
+      const FiberState state = fiber->state.load(std::memory_order_acquire);
+      if (state == FiberState::kIdle) continue;
+      FiberInfo& info = infos[count++];
+      info.name = fiber->name.load(std::memory_order_relaxed);
+      info.state = state;
+      info.reason = fiber->reason.load(std::memory_order_relaxed);
+      info.stack_bytes = StackPool::class_bytes(fiber->stack.size_class);
+      const char* sp = static_cast<const char*>(fiber->saved_sp.load(std::memory_order_relaxed));
+      if (state != FiberState::kRunning && sp != nullptr) {
+        info.stack_used_bytes = static_cast<std::size_t>(fiber->base() - sp);
+      }
+    }
+  }
+  infos.resize(count);
+  return infos;
+}
+
+}  // namespace tailrace::fiber

@@ -1,0 +1,66 @@
+// All fiber records of one scheduler, in whatever state: what the collector enumerates, and the pool of
+// warm (idle) records that workers share.
+//
+// [fiber.list] A record enters the list before it is first used and leaves it when its stack goes back
+// to the StackPool; spawning on a warm record therefore touches no list. The lock is held inside
+// flagged sections only, so the collector can take it while the world is stopped.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "gcruntime/fiber/fiber_record.h"
+#include "gcruntime/fiber/stack_pool.h"
+#include "gcruntime/gc/mutator.h"
+
+namespace tailrace::fiber {
+
+// One line of a fiber dump.
+struct FiberInfo {
+  const char* name = "";
+  FiberState state = FiberState::kIdle;
+  WaitReason reason = WaitReason::kNone;
+  std::size_t stack_bytes = 0;       // virtual
+  std::size_t stack_used_bytes = 0;  // of a fiber that does not run: from the saved pointer to the base
+};
+
+class Registry final : public gc::StackSource {
+ public:
+  // Warm records that are kept here with their pages; above it, stacks go back to the OS.
+  static constexpr std::size_t kWarm = 256;
+
+  Registry(Scheduler::Impl* scheduler, unsigned warm_class) noexcept
+      : scheduler_(scheduler), warm_class_(warm_class) {}
+  // All fibers have ended.
+  ~Registry();
+
+  // An idle record on the list. Any thread, not in a section.
+  Fiber* take(unsigned size_class);
+  // Takes back an idle record: keeps it warm if it is of the warm class and there is room.
+  void give(Fiber* fiber);
+
+  std::size_t warm() const noexcept { return warm_count_.load(std::memory_order_relaxed); }
+  std::size_t records() const noexcept { return records_.load(std::memory_order_relaxed); }
+
+  // At most `most` fibers that are not idle. Any thread, not in a section.
+  std::vector<FiberInfo> dump(std::size_t most) const;
+
+  void for_each_parked_stack(Visit visit, void* visitor) noexcept override;
+  void stack_bytes(std::uint64_t& inuse, std::uint64_t& sys) const noexcept override;
+
+ private:
+  void destroy(Fiber* fiber) noexcept;
+
+  Scheduler::Impl* const scheduler_;
+  const unsigned warm_class_;
+
+  mutable gc::SectionLock lock_;
+  Fiber* all_ = nullptr;   // guarded by lock_
+  Fiber* warm_ = nullptr;  // guarded by lock_
+  // Written under lock_; relaxed: read as statistics.
+  std::atomic<std::size_t> warm_count_{0};
+  std::atomic<std::size_t> records_{0};
+};
+
+}  // namespace tailrace::fiber

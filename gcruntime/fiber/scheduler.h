@@ -1,0 +1,86 @@
+// The scheduler: M fibers on N workers. See gcruntime/DESIGN.md [fiber.*] for the protocols.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "gcruntime/fiber/fiber.h"
+#include "gcruntime/fiber/netpoll.h"
+
+namespace tailrace::fiber {
+
+struct SchedulerOptions {
+  unsigned workers = 1;                     // 1 to 64
+  std::size_t stack_bytes = 256 * 1024;     // virtual; committed page by page on first touch
+  Netpoll* netpoll = nullptr;               // not owned; null: workers sleep on futexes
+  bool steal = true;                        // false only to measure what stealing is worth
+  std::uint64_t perturb_seed = 0;           // not 0: random yields, steals and delays, for torture tests
+};
+
+// Monotonic counts since start, and levels; read without stopping anyone.
+struct SchedulerStats {
+  unsigned workers = 0;
+  std::size_t fibers = 0;            // alive
+  std::size_t fibers_running = 0;
+  std::size_t fibers_runnable = 0;   // in queues, estimate
+  std::uint64_t fibers_created = 0;  // spawns and jobs' fibers
+  std::uint64_t switches = 0;
+  std::uint64_t jobs = 0;
+  std::uint64_t steals = 0;          // entries moved
+  std::uint64_t steal_misses = 0;    // looks that found nothing
+  std::uint64_t wakes = 0;           // sleeping workers woken
+  std::uint64_t sleeps = 0;
+  std::uint64_t polls = 0;
+  std::uint64_t rescues = 0;         // another's poller polled
+  std::uint64_t rescue_misses = 0;   // its lock was taken
+  std::size_t stack_bytes_in_use = 0;   // virtual size of stacks with a fiber on them
+  std::size_t stack_bytes_cached = 0;   // of warm ones
+};
+
+class Scheduler {
+ public:
+  explicit Scheduler(const SchedulerOptions& options);
+  // Calls stop().
+  ~Scheduler();
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
+
+  // Starts the workers. Stops the program with a message if threads cannot be had.
+  void start();
+  // Waits until every fiber has ended, then ends the workers. The caller must not be a fiber.
+  void stop();
+
+  unsigned workers() const noexcept;
+  SchedulerStats stats() const noexcept;
+
+  // Any thread.
+  template <typename F>
+  JoinHandle spawn(F&& function) {
+    return internal::spawn_on(*this, SpawnOptions{}, std::forward<F>(function));
+  }
+  template <typename F>
+  JoinHandle spawn(const SpawnOptions& options, F&& function) {
+    return internal::spawn_on(*this, options, std::forward<F>(function));
+  }
+  // Runs the job on a warm fiber. Any thread.
+  void submit(Job* job);
+
+  // Runs `function` on a fiber and waits for it; for main and for tests. The caller is not a fiber.
+  template <typename F>
+  void run(F&& function) {
+    spawn(std::forward<F>(function)).join();
+  }
+
+  // The calling worker's index, or -1 on any other thread. Stale after the next suspension.
+  static int current_worker() noexcept;
+  // The scheduler of the calling worker, or null.
+  static Scheduler* current() noexcept;
+
+  struct Impl;
+
+ private:
+  friend JoinHandle internal::spawn(Scheduler&, const SpawnOptions&, const internal::Closure&, void*);
+  Impl* impl_;
+};
+
+}  // namespace tailrace::fiber

@@ -1,0 +1,47 @@
+// The collector's controls.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "gcruntime/heap/alloc_counts.h"
+
+namespace tailrace::gc {
+
+struct CollectorOptions {
+  int percent = 100;   // heap growth over the live heap that starts a cycle; -1: only collect() does
+  bool trace = false;  // gctrace=1: a line a cycle on stderr, in Go's format
+  unsigned procs = 1;  // worker threads, for the trace line and the share of CPU
+};
+// Any thread. The defaults hold until it is called.
+void configure(const CollectorOptions& options);
+
+// Runs a whole cycle that begins after the call, and returns when it has ended. The calling thread must
+// be attached. What is unreachable then is freed.
+void collect();
+
+// Sets the growth that starts a cycle (-1: off) and returns the old one. Any thread.
+int set_percent(int percent);
+
+// collect(), then gives all free pages back to the OS. Returns the bytes given back.
+std::size_t free_os_memory();
+
+// What the calling thread has allocated; it must be attached. (On a fiber: fiber::alloc_counts.)
+AllocCounts thread_alloc_counts() noexcept;
+
+// What f allocates, averaged over n runs after a first one that is not counted. f must stay on its
+// thread.
+template <typename F>
+AllocCounts allocs_per_run(unsigned n, F&& f) {
+  f();
+  const AllocCounts before = thread_alloc_counts();
+  for (unsigned i = 0; i < n; ++i) f();
+  AllocCounts counts = thread_alloc_counts() - before;
+  counts.bytes /= n;
+  counts.objects /= n;
+  counts.large_bytes /= n;
+  counts.large_objects /= n;
+  return counts;
+}
+
+}  // namespace tailrace::gc

@@ -1,0 +1,72 @@
+// make<T>: a managed object of type T. heap_make<T>: the same, always on the collected heap. (They are
+// the same until requests have arenas.)
+//
+// T is described (BOOST_DESCRIBE_STRUCT) or holds no pointers, and its destructor is trivial. The
+// result lives as long as something reaches it: a fiber's stack or registers, a Member, a Root.
+#pragma once
+
+#include <new>
+#include <type_traits>
+#include <utility>
+
+#include "gcruntime/gc/allocate.h"
+#include "gcruntime/gc/trace.h"
+
+namespace tailrace::gc {
+
+namespace internal {
+
+template <typename T, typename... Args>
+T* construct(void* memory, Args&&... args) {
+  if constexpr (std::is_constructible_v<T, Args...>) {
+    return ::new (memory) T(std::forward<Args>(args)...);
+  } else {
+    return ::new (memory) T{std::forward<Args>(args)...};
+  }
+}
+
+// Memory for a T in a slot of `extra_bytes` more than it needs.
+template <typename T>
+TAILRACE_ALWAYS_INLINE void* allocate_for(std::size_t extra_bytes = 0) {
+  static_assert(Traceable<T>, "describe the type with BOOST_DESCRIBE_STRUCT");
+  static_assert(std::is_trivially_destructible_v<T>,
+                "managed types have trivial destructors: the collector runs none");
+  static_assert(alignof(T) <= 16, "managed objects are aligned to 16 bytes at most");
+  if constexpr (kNoscan<T>) {
+    const std::size_t bytes = sizeof(T) + extra_bytes;
+    if constexpr (alignof(T) == 16) return allocate_noscan(bytes < 32 ? (bytes + 15) / 16 * 16 : bytes);
+    return allocate_noscan(bytes);
+  } else if constexpr (alignof(T) == 16) {
+    // The header keeps its place at the slot's start; the payload begins 16 bytes in.
+    static_assert(sizeof(T) + 16 <= heap::kMaxSmallBytes);
+    const std::size_t bytes = sizeof(T) + 16 + extra_bytes;
+    return static_cast<char*>(allocate_scanned_slot(heap::size_class_of(bytes), kTypeNumber<T>,
+                                                    Header::kAligned16, 1)) + 16;
+  } else {
+    return allocate_scanned(sizeof(T) + extra_bytes, kTypeNumber<T>, 1);
+  }
+}
+
+}  // namespace internal
+
+template <typename T, typename... Args>
+T* heap_make(Args&&... args) {
+  return internal::construct<T>(internal::allocate_for<T>(), std::forward<Args>(args)...);
+}
+template <typename T, typename... Args>
+T* make(Args&&... args) {
+  return heap_make<T>(std::forward<Args>(args)...);
+}
+// A T at the start of a slot of exactly `slot_bytes`, which is a size class that holds it; the rest of
+// the slot is zeroed and not traced.
+template <typename T, typename... Args>
+T* make_in_slot(std::size_t slot_bytes, Args&&... args) {
+  static_assert(!kNoscan<T> && alignof(T) <= 8);
+  TAILRACE_CHECK_VALUE(heap::exact_size_class(slot_bytes) < heap::kSizeClasses &&
+                           slot_bytes >= sizeof(T) + kHeaderBytes,
+                       "not a size class that holds the type", slot_bytes);
+  return internal::construct<T>(
+      internal::allocate_for<T>(slot_bytes - sizeof(T) - kHeaderBytes), std::forward<Args>(args)...);
+}
+
+}  // namespace tailrace::gc

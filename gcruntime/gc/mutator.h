@@ -1,0 +1,163 @@
+// A mutator is an OS thread that may touch managed memory, as the collector sees it: the record of
+// an attached thread, the protocol by which it is stopped, and the seam through which the scheduler
+// tells the collector about stacks that no thread is running on.
+//
+// [gc.stop] How a thread is stopped. status_ is kRunning, kNative or kStopped.
+//   collector                                 mutator
+//   A1 stop_request = 1        (seq_cst)      B1 status = kRunning   (seq_cst; leaving native/stopped)
+//   A2 read status             (seq_cst)      B2 read stop_request   (seq_cst)
+// Store-then-load on both sides: if A2 reads kNative or kStopped then B1 came after it, so B2 sees
+// the request and the thread goes back to kStopped before it touches managed memory. Its registers
+// and stack pointer, published before the status (release/acquire), stay valid meanwhile because the
+// thread waits in the very frame that published them.
+// A running thread answers at a poll (allocation slow path, fiber switch) or, after 100 us, in the
+// handler of a signal; in a flagged section the handler only leaves a mark that the section's exit
+// answers. So a stopped thread is never inside a section: whatever locks the collector needs while
+// the world is stopped (span lists, fiber list, root table) are taken inside sections only.
+// The collector calls neither malloc nor stdio while the world is stopped: a thread may have been
+// stopped inside them.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "gcruntime/base/annotations.h"
+#include "gcruntime/base/check.h"
+#include "gcruntime/base/spin_lock.h"
+#include "gcruntime/base/thread_state.h"
+#include "gcruntime/gc/mem_stats.h"
+#include "gcruntime/heap/worker_cache.h"
+
+namespace tailrace::gc {
+
+class Mutator {
+ public:
+  enum class Status : std::uint32_t { kRunning, kNative, kStopped };
+
+  // The span caches and the allocation counters; only the own thread touches them, and the collector
+  // while this thread is stopped.
+  heap::WorkerCache cache;
+  AllocCounts counts() const noexcept { return cache.counts; }
+
+  // The stack the thread runs on now: the thread's own, or a fiber's. [low, high). The scheduler sets
+  // them inside the switch's section.
+  void set_stack(const void* low, const void* high) noexcept {
+    stack_low_ = reinterpret_cast<std::uintptr_t>(low);
+    stack_high_ = reinterpret_cast<std::uintptr_t>(high);
+  }
+  // While a fiber runs: where the thread's own (suspended) scheduler frames begin. 0: not on a fiber.
+  void set_thread_frames(const void* saved_sp) noexcept {
+    thread_frames_ = reinterpret_cast<std::uintptr_t>(saved_sp);
+  }
+  std::uintptr_t thread_stack_low() const noexcept { return thread_stack_low_; }
+  std::uintptr_t thread_stack_high() const noexcept { return thread_stack_high_; }
+
+ private:
+  friend class World;
+
+  std::uintptr_t stack_low_ = 0;
+  std::uintptr_t stack_high_ = 0;
+  std::uintptr_t thread_frames_ = 0;
+  std::uintptr_t thread_stack_low_ = 0;
+  std::uintptr_t thread_stack_high_ = 0;
+
+  // Valid while status_ is not kRunning: all live managed pointers of the thread lie in
+  // [scan_low_, stack_high_) or in the signal frame.
+  std::uintptr_t scan_low_ = 0;
+  const void* signal_context_ = nullptr;
+  std::atomic<Status> status_{Status::kRunning};
+  bool signal_sent_ = false;  // collector only
+  int thread_id_ = 0;
+  void* signal_stack_ = nullptr;
+  Mutator* next_ = nullptr;  // World's list, under its lock
+};
+
+// Attaches the calling thread for the scope's life. Allocating, storing through Member or writing a
+// Root on an unattached thread stops the program with a message. Nested scopes are fine. The thread
+// gets an alternate signal stack; SIGRTMIN+5 is ours on it.
+class ThreadScope {
+ public:
+  ThreadScope();
+  ~ThreadScope();
+  ThreadScope(const ThreadScope&) = delete;
+  ThreadScope& operator=(const ThreadScope&) = delete;
+
+ private:
+  bool outermost_;
+};
+
+// --- Flagged sections --------------------------------------------------------------------------
+
+// Answers a stop request; the thread is stopped and resumed inside.
+void poll_slow() noexcept;
+extern std::atomic<std::uint32_t> stop_request;
+
+// A place where the thread may be stopped. Never inside a section. One load when nobody asks.
+TAILRACE_ALWAYS_INLINE void poll() noexcept {
+  // Relaxed: a late look is answered by the next poll or by the signal.
+  if (__builtin_expect(stop_request.load(std::memory_order_relaxed) != 0, 0)) poll_slow();
+}
+
+TAILRACE_ALWAYS_INLINE void enter_section() noexcept {
+  TAILRACE_DCHECK(!base::in_section(), "flagged sections do not nest");
+  base::set_section();
+}
+TAILRACE_ALWAYS_INLINE void leave_section() noexcept {
+  base::clear_section();
+  if (__builtin_expect(base::pending(), 0)) poll_slow();
+}
+class Section {
+ public:
+  TAILRACE_ALWAYS_INLINE Section() noexcept { enter_section(); }
+  TAILRACE_ALWAYS_INLINE ~Section() { leave_section(); }
+  Section(const Section&) = delete;
+  Section& operator=(const Section&) = delete;
+};
+
+// A lock that the collector takes too while the world is stopped: held only inside a section.
+using SectionLock = base::SpinLock;
+
+// --- Native scopes -----------------------------------------------------------------------------
+
+// Runs `function` with the thread counted as stopped: it may block, and must not touch managed memory
+// (nor pointers to it beyond holding them). The caller's registers are spilled into a frame that stays
+// until the function returns. Nested calls just run the function. Works unattached too.
+void run_native(void (*function)(void*), void* argument) noexcept;
+
+template <typename F>
+void native(F&& function) noexcept {
+  run_native([](void* callable) { (*static_cast<std::remove_reference_t<F>*>(callable))(); },
+             &function);
+}
+
+// --- Stacks that no thread runs on -------------------------------------------------------------
+
+// The collector asks it for the stacks of fibers that are not running. Called while the world is
+// stopped; must not allocate, and may take SectionLocks.
+class StackSource {
+ public:
+  // [low, high): from the saved stack pointer (the saved registers lie above it) to the base.
+  using Visit = void (*)(void* visitor, const void* low, const void* high);
+  virtual void for_each_parked_stack(Visit visit, void* visitor) noexcept = 0;
+  // For MemStats: bytes in use and in all, resident estimate.
+  virtual void stack_bytes(std::uint64_t& inuse, std::uint64_t& sys) const noexcept = 0;
+
+ protected:
+  ~StackSource() = default;
+};
+// Registers and unregisters; waits for a cycle under way. Any thread.
+void add_stack_source(StackSource* source);
+void remove_stack_source(StackSource* source);
+
+// The calling thread's record; the thread must be attached.
+inline Mutator* mutator() noexcept {
+  Mutator* current = base::current_mutator();
+  TAILRACE_CHECK(current != nullptr,
+                 "managed memory was touched by a thread that is not attached: hold a "
+                 "tailrace::gc::ThreadScope on it, or run the code on a fiber");
+  return current;
+}
+
+}  // namespace tailrace::gc

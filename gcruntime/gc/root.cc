@@ -1,0 +1,80 @@
+#include "gcruntime/gc/root.h"
+
+#include <mutex>
+
+#include "gcruntime/gc/root_table.h"
+#include "gcruntime/os/reserved_memory.h"
+
+namespace tailrace::gc {
+namespace {
+
+constexpr std::size_t kChunkBytes = 64 * 1024;
+
+struct Chunk {
+  Chunk* next;
+  void* cells[kChunkBytes / sizeof(void*) - 1];
+};
+static_assert(sizeof(Chunk) == kChunkBytes);
+
+// Taken inside sections only, so free whenever the world is stopped.
+constinit SectionLock table_lock;
+constinit Chunk* chunks = nullptr;
+constinit void** free_cells = nullptr;
+constinit std::size_t chunk_count = 0;
+
+void* tagged(void** next) {
+  return reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(next) | 1);
+}
+void** untagged(void* value) {
+  return reinterpret_cast<void**>(reinterpret_cast<std::uintptr_t>(value) & ~std::uintptr_t{1});
+}
+bool is_free(void* value) { return (reinterpret_cast<std::uintptr_t>(value) & 1) != 0; }
+
+void add_chunk() {
+  auto* chunk = static_cast<Chunk*>(os::reserve_memory(kChunkBytes, os::kPageBytes));
+  TAILRACE_CHECK(chunk != nullptr, "no memory for the root table");
+  chunk->next = chunks;
+  chunks = chunk;
+  ++chunk_count;
+  for (void*& cell : chunk->cells) {
+    cell = tagged(free_cells);
+    free_cells = &cell;
+  }
+}
+
+}  // namespace
+
+namespace internal {
+
+void** acquire_root_cell() {
+  static_cast<void>(mutator());  // attached?
+  const Section section;
+  const std::lock_guard guard(table_lock);
+  if (free_cells == nullptr) add_chunk();
+  void** cell = free_cells;
+  free_cells = untagged(*cell);
+  *cell = nullptr;
+  return cell;
+}
+
+void release_root_cell(void** cell) noexcept {
+  static_cast<void>(mutator());
+  const Section section;
+  const std::lock_guard guard(table_lock);
+  *cell = tagged(free_cells);
+  free_cells = cell;
+}
+
+}  // namespace internal
+
+void for_each_root(VisitRoot visit, void* visitor) noexcept {
+  for (Chunk* chunk = chunks; chunk != nullptr; chunk = chunk->next) {
+    for (void* value : chunk->cells) {
+      if (value != nullptr && !is_free(value)) visit(visitor, value);
+    }
+  }
+}
+
+std::size_t root_table_bytes() noexcept { return chunk_count * kChunkBytes; }
+
+}  // namespace tailrace::gc

@@ -1,0 +1,57 @@
+// The one way by which a managed pointer is written into memory that others may read: Member, Root,
+// Atomic, containers and (later) channels all come through here, so that the collector's barrier and
+// the arena's escape test have one place to stand.
+//
+// Release: whoever loads the pointer with acquire, the marker above all, sees the object's contents
+// (its header, its zeroed or constructed words). On x86-64 it costs nothing over a plain store.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+
+#include "gcruntime/base/annotations.h"
+
+namespace tailrace::gc {
+
+template <typename T>
+TAILRACE_ALWAYS_INLINE void store(T** slot, T* value) noexcept {
+  std::atomic_ref<T*>(*slot).store(value, std::memory_order_release);
+}
+
+// Writes a null into a slot that nobody can have read yet (construction in fresh memory). Relaxed:
+// null publishes nothing.
+template <typename T>
+TAILRACE_ALWAYS_INLINE void store_initial_null(T** slot) noexcept {
+  std::atomic_ref<T*>(*slot).store(nullptr, std::memory_order_relaxed);
+}
+
+// Copies `words` words, some of which are managed pointers, between objects or within one (the ranges
+// may overlap). Word by word and atomically, because the marker may be reading the destination;
+// memcpy could tear a pointer and is a data race besides.
+TAILRACE_ALWAYS_INLINE void store_range(void* destination, const void* source,
+                                        std::size_t words) noexcept {
+  auto* to = static_cast<std::uintptr_t*>(destination);
+  auto* from = const_cast<std::uintptr_t*>(static_cast<const std::uintptr_t*>(source));
+  const auto move_word = [&](std::size_t i) {
+    // Relaxed load: the words are the mutator's own. Release store: as in store().
+    std::atomic_ref<std::uintptr_t>(to[i]).store(
+        std::atomic_ref<std::uintptr_t>(from[i]).load(std::memory_order_relaxed),
+        std::memory_order_release);
+  };
+  if (to <= from) {
+    for (std::size_t i = 0; i < words; ++i) move_word(i);
+  } else {
+    for (std::size_t i = words; i-- > 0;) move_word(i);
+  }
+}
+
+// Zeroes words that a container vacates, so that they keep nothing alive.
+TAILRACE_ALWAYS_INLINE void clear_range(void* destination, std::size_t words) noexcept {
+  auto* to = static_cast<std::uintptr_t*>(destination);
+  // Relaxed: zeros publish nothing.
+  for (std::size_t i = 0; i < words; ++i) {
+    std::atomic_ref<std::uintptr_t>(to[i]).store(0, std::memory_order_relaxed);
+  }
+}
+
+}  // namespace tailrace::gc

@@ -1,0 +1,341 @@
+#include "gcruntime/gc/world.h"
+
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstring>
+#include <new>
+
+#include "gcruntime/gc/collector.h"
+#include "gcruntime/heap/heap.h"
+#include "gcruntime/os/clock.h"
+
+namespace tailrace::gc {
+
+// The word that stopped threads wait on. 1 while a stop is asked for.
+constinit std::atomic<std::uint32_t> stop_request{0};
+
+namespace {
+
+constexpr std::int64_t kSignalAfterNs = 100'000;
+constexpr std::size_t kSignalStackBytes = 64 * 1024;
+
+int stop_signal() { return SIGRTMIN + 5; }
+
+void futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected) noexcept {
+  ::syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&word), FUTEX_WAIT_PRIVATE, expected, nullptr,
+            nullptr, 0);
+}
+void futex_wake_all(std::atomic<std::uint32_t>& word) noexcept {
+  ::syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&word), FUTEX_WAKE_PRIVATE, INT_MAX, nullptr,
+            nullptr, 0);
+}
+
+// A stack pointer below everything that the caller keeps, its spilled registers included.
+TAILRACE_ALWAYS_INLINE std::uintptr_t stack_pointer() noexcept {
+  std::uintptr_t sp;
+  asm volatile("movq %%rsp, %0" : "=r"(sp));
+  return sp;
+}
+
+void signal_trampoline(int number, siginfo_t* info, void* context) {
+  const int saved_errno = errno;
+  World::on_signal(number, info, context);
+  errno = saved_errno;
+}
+
+}  // namespace
+
+World& World::instance() {
+  // Never destroyed: threads may be stopped while the process exits.
+  alignas(World) static char memory[sizeof(World)];
+  static World* const world = ::new (static_cast<void*>(memory)) World();
+  return *world;
+}
+
+void World::install_handler() {
+  struct sigaction action;
+  std::memset(&action, 0, sizeof(action));
+  action.sa_sigaction = signal_trampoline;
+  // On the alternate stack: a fiber's stack has no room for the vector state (AT_MINSIGSTKSZ 3632).
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
+  ::sigfillset(&action.sa_mask);
+  TAILRACE_CHECK(::sigaction(stop_signal(), &action, nullptr) == 0, "sigaction(SIGRTMIN+5)");
+}
+
+void World::attach_current_thread() {
+  TAILRACE_CHECK(base::current_mutator() == nullptr, "the thread is attached already");
+  heap::initialise();
+  auto* self = new Mutator();
+  pthread_attr_t attributes;
+  TAILRACE_CHECK(::pthread_getattr_np(::pthread_self(), &attributes) == 0, "pthread_getattr_np");
+  void* low = nullptr;
+  std::size_t bytes = 0;
+  ::pthread_attr_getstack(&attributes, &low, &bytes);
+  ::pthread_attr_destroy(&attributes);
+  self->thread_stack_low_ = reinterpret_cast<std::uintptr_t>(low);
+  self->thread_stack_high_ = self->thread_stack_low_ + bytes;
+  self->stack_low_ = self->thread_stack_low_;
+  self->stack_high_ = self->thread_stack_high_;
+  self->thread_id_ = static_cast<int>(::syscall(SYS_gettid));
+
+  void* stack = ::mmap(nullptr, kSignalStackBytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+  TAILRACE_CHECK(stack != MAP_FAILED, "no memory for a signal stack");
+  self->signal_stack_ = stack;
+  stack_t alternate{};
+  alternate.ss_sp = stack;
+  alternate.ss_size = kSignalStackBytes;
+  TAILRACE_CHECK(::sigaltstack(&alternate, nullptr) == 0, "sigaltstack");
+
+  {
+    // Waits while the world is stopped.
+    const std::lock_guard guard(mutex_);
+    if (first_ == nullptr) install_handler();
+    self->next_ = first_;
+    first_ = self;
+    base::set_current_mutator(self);
+  }
+  Collector::instance().ensure_started();
+}
+
+void World::detach_current_thread() {
+  Mutator* self = mutator();
+  // A native scope: the mutex may be held by a collector that waits for this very thread.
+  native([&] { mutex_.lock(); });
+  // Nobody stops the world now, and a late signal finds the request withdrawn.
+  enter_section();
+  heap::flush_cache(self->cache);
+  base::clear_section();
+  base::set_pending(false);
+  ended_ = ended_ + self->cache.counts;
+  for (Mutator** link = &first_; *link != nullptr; link = &(*link)->next_) {
+    if (*link == self) {
+      *link = self->next_;
+      break;
+    }
+  }
+  base::set_current_mutator(nullptr);
+  mutex_.unlock();
+  stack_t disable{};
+  disable.ss_flags = SS_DISABLE;
+  ::sigaltstack(&disable, nullptr);
+  ::munmap(self->signal_stack_, kSignalStackBytes);
+  delete self;
+}
+
+bool World::stopped(Mutator& each) noexcept {
+  // [gc.stop] A2. Seq_cst against stop()'s store of the request; acquire with the release in
+  // wait_until_started, on_signal and run_native: registers and bounds are visible.
+  return each.status_.load(std::memory_order_seq_cst) != Mutator::Status::kRunning;
+}
+
+std::int64_t World::stop() {
+  mutex_.lock();
+  const std::int64_t begin = os::now_ns();
+  // [gc.stop] A1.
+  stop_request.store(1, std::memory_order_seq_cst);
+  const auto all_stopped = [this] {
+    for (Mutator* each = first_; each != nullptr; each = each->next_) {
+      if (!stopped(*each)) return false;
+    }
+    return true;
+  };
+  for (Mutator* each = first_; each != nullptr; each = each->next_) each->signal_sent_ = false;
+  for (unsigned spins = 0; !all_stopped(); ++spins) {
+    if (os::now_ns() - begin < kSignalAfterNs) {
+      __builtin_ia32_pause();
+      continue;
+    }
+    for (Mutator* each = first_; each != nullptr; each = each->next_) {
+      if (each->signal_sent_ || stopped(*each)) continue;
+      // Once: the handler answers, or leaves a mark that the section's exit answers.
+      ::syscall(SYS_tgkill, ::getpid(), each->thread_id_, stop_signal());
+      each->signal_sent_ = true;
+    }
+    // More runnable threads than cores: the ones we wait for need this one.
+    ::sched_yield();
+  }
+  return os::now_ns() - begin;
+}
+
+void World::start() {
+  // Seq_cst as the other half of [gc.stop]; what the collector wrote is released to the threads that
+  // read 0 here.
+  stop_request.store(0, std::memory_order_seq_cst);
+  futex_wake_all(stop_request);
+  mutex_.unlock();
+}
+
+// The thread's registers and bounds are published; waits. Async-signal-safe.
+void World::wait_until_started(Mutator& self) noexcept {
+  // Release pairs with stopped()'s load.
+  self.status_.store(Mutator::Status::kStopped, std::memory_order_seq_cst);
+  leave_stop(self);
+}
+
+void World::leave_stop(Mutator& self) noexcept {
+  for (;;) {
+    // Acquire pairs with start()'s store: the sweep's results are visible.
+    while (stop_request.load(std::memory_order_acquire) != 0) futex_wait(stop_request, 1);
+    // [gc.stop] B1, B2.
+    self.status_.store(Mutator::Status::kRunning, std::memory_order_seq_cst);
+    if (stop_request.load(std::memory_order_seq_cst) == 0) return;
+    self.status_.store(Mutator::Status::kStopped, std::memory_order_seq_cst);
+  }
+}
+
+// The frame of the function that spills stays until the thread is started again; what lies below its
+// stack pointer holds nothing of the caller's.
+TAILRACE_NOINLINE void World::poll_slow() noexcept {
+  Mutator* self = base::current_mutator();
+  if (self == nullptr) return;
+  __builtin_unwind_init();  // spills every callee-saved register into this frame
+  do {
+    base::set_section();  // a signal that comes now only leaves a mark
+    base::set_pending(false);
+    if (stop_request.load(std::memory_order_acquire) != 0 &&
+        self->status_.load(std::memory_order_relaxed) == Mutator::Status::kRunning) {
+      self->scan_low_ = stack_pointer();
+      self->signal_context_ = nullptr;
+      wait_until_started(*self);
+    }
+    base::clear_section();
+    // The mark may be that of the next stop, whose signal comes once: look again. From here on a
+    // signal's handler stops the thread itself.
+  } while (base::pending());
+}
+
+TAILRACE_NOINLINE void World::run_native(void (*function)(void*), void* argument) noexcept {
+  Mutator* self = base::current_mutator();
+  if (self == nullptr ||
+      self->status_.load(std::memory_order_relaxed) != Mutator::Status::kRunning) {
+    function(argument);
+    return;
+  }
+  TAILRACE_CHECK(!base::in_section(), "a native scope inside a flagged section");
+  __builtin_unwind_init();
+  // In a section until the status says native, so that no signal stops the thread half-way.
+  base::set_section();
+  self->scan_low_ = stack_pointer();
+  self->signal_context_ = nullptr;
+  self->status_.store(Mutator::Status::kNative, std::memory_order_seq_cst);
+  base::clear_section();
+  function(argument);
+  base::set_section();
+  leave_stop(*self);
+  base::clear_section();
+  if (base::pending()) poll_slow();
+}
+
+TAILRACE_NO_SANITIZE void World::on_signal(int, void*, void* context) noexcept {
+  Mutator* self = base::current_mutator();
+  if (self == nullptr) return;
+  if (base::in_section()) {
+    base::set_pending(true);
+    return;
+  }
+  // Native: counted as stopped already. A late signal: nothing is asked for.
+  if (self->status_.load(std::memory_order_relaxed) != Mutator::Status::kRunning) return;
+  if (stop_request.load(std::memory_order_acquire) == 0) return;
+  const auto* interrupted = static_cast<const ucontext_t*>(context);
+  // A leaf function may keep values in the 128 bytes below its stack pointer.
+  self->scan_low_ = static_cast<std::uintptr_t>(interrupted->uc_mcontext.gregs[REG_RSP]) - 128;
+  self->signal_context_ = context;
+  wait_until_started(*self);
+  self->signal_context_ = nullptr;
+}
+
+void World::for_each_stack(StackSource::Visit visit, void* visitor) {
+  const auto words = [](std::uintptr_t address) { return reinterpret_cast<const void*>(address); };
+  for_each_mutator([&](Mutator& each) {
+    visit(visitor, words(each.scan_low_ & ~std::uintptr_t{7}), words(each.stack_high_));
+    if (each.thread_frames_ != 0) {
+      visit(visitor, words(each.thread_frames_), words(each.thread_stack_high_));
+    }
+    if (each.signal_context_ != nullptr) {
+      // All of the interrupted thread's registers, vector state included: the kernel's frame holds
+      // them on the signal stack, from the context to the stack's end at the most.
+      const auto begin = reinterpret_cast<std::uintptr_t>(each.signal_context_) & ~std::uintptr_t{7};
+      const auto stack = reinterpret_cast<std::uintptr_t>(each.signal_stack_);
+      visit(visitor, words(begin), words(stack + kSignalStackBytes));
+    }
+  });
+  for (StackSource* source : sources_) {
+    if (source != nullptr) source->for_each_parked_stack(visit, visitor);
+  }
+}
+
+AllocCounts World::counts() {
+  AllocCounts sum;
+  native([&] {
+    const std::lock_guard guard(mutex_);
+    sum = ended_;
+    // Racy by design: each count is a word that only its thread writes; a snapshot may lag.
+    for_each_mutator([&](Mutator& each) { sum = sum + each.cache.counts; });
+  });
+  return sum;
+}
+
+std::size_t World::mutator_count() {
+  std::size_t count = 0;
+  native([&] {
+    const std::lock_guard guard(mutex_);
+    for_each_mutator([&](Mutator&) { ++count; });
+  });
+  return count;
+}
+
+void World::stack_bytes(std::uint64_t& inuse, std::uint64_t& sys) {
+  native([&] {
+    const std::lock_guard guard(mutex_);
+    for (StackSource* source : sources_) {
+      if (source != nullptr) source->stack_bytes(inuse, sys);
+    }
+  });
+}
+
+void World::add_source(StackSource* source) {
+  native([&] {
+    const std::lock_guard guard(mutex_);
+    for (StackSource*& place : sources_) {
+      if (place == nullptr) {
+        place = source;
+        return;
+      }
+    }
+    TAILRACE_CHECK(false, "more than 64 schedulers at once");
+  });
+}
+
+void World::remove_source(StackSource* source) {
+  native([&] {
+    const std::lock_guard guard(mutex_);
+    for (StackSource*& place : sources_) {
+      if (place == source) place = nullptr;
+    }
+  });
+}
+
+void poll_slow() noexcept { World::instance().poll_slow(); }
+void run_native(void (*function)(void*), void* argument) noexcept {
+  World::instance().run_native(function, argument);
+}
+void add_stack_source(StackSource* source) { World::instance().add_source(source); }
+void remove_stack_source(StackSource* source) { World::instance().remove_source(source); }
+
+ThreadScope::ThreadScope() : outermost_(base::current_mutator() == nullptr) {
+  if (outermost_) World::instance().attach_current_thread();
+}
+ThreadScope::~ThreadScope() {
+  if (outermost_) World::instance().detach_current_thread();
+}
+
+}  // namespace tailrace::gc

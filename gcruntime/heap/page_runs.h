@@ -1,0 +1,60 @@
+// Runs of free pages of one range of the reservation: best fit, neighbours merged at once.
+//
+// Free runs up to 127 pages stand in a list for their length, longer ones in one list of their own. Their
+// first and last page lead to the run's Span through the span table, which is how neighbours are found.
+// The caller holds the page lock (heap.cc), or the world is stopped.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "gcruntime/heap/span.h"
+
+namespace tailrace::heap {
+
+class PageRuns {
+ public:
+  // The range [first_page, first_page + pages), aligned to huge pages.
+  void initialise(std::size_t first_page, std::size_t pages) noexcept;
+
+  // A span of exactly that many pages, state still kFree and on no list, its pages in the span table;
+  // null: the range is used up. `may_grow` false: only from pages that were in use before.
+  Span* allocate(std::size_t pages, bool may_grow) noexcept;
+  // Takes a span back; its page infos are already kFree.
+  void free(Span* span) noexcept;
+
+  // Gives free runs back to the OS, longest first, until at most keep_bytes of them are resident.
+  std::size_t release(std::size_t keep_bytes) noexcept;
+
+  // Pages from the range's start that were ever given out.
+  std::size_t grown_pages() const noexcept { return grown_; }
+  std::size_t first_page() const noexcept { return first_; }
+  std::size_t free_pages() const noexcept { return free_; }
+  std::size_t free_zeroed_pages() const noexcept { return free_zeroed_; }
+
+ private:
+  static constexpr std::size_t kShortLists = 128;
+
+  Span* take_fitting(std::size_t pages) noexcept;
+  bool grow(std::size_t pages) noexcept;
+  void insert(Span* span) noexcept;
+  void remove(Span* span) noexcept;
+  SpanList& list_for(std::size_t pages) noexcept {
+    return lists_[pages < kShortLists ? pages : 0];
+  }
+
+  std::size_t first_ = 0;
+  std::size_t pages_ = 0;
+  std::size_t grown_ = 0;
+  std::size_t free_ = 0;
+  std::size_t free_zeroed_ = 0;
+  SpanList lists_[kShortLists];  // [0]: runs of 128 pages and more
+};
+
+// Span records come from memory that is never given back; a record whose span was merged is reused.
+Span* allocate_span_record() noexcept;
+void free_span_record(Span* span) noexcept;
+std::size_t span_records_in_use() noexcept;
+std::size_t span_record_sys_bytes() noexcept;
+
+}  // namespace tailrace::heap

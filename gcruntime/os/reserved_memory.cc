@@ -1,0 +1,38 @@
+#include "gcruntime/os/reserved_memory.h"
+
+#include <sys/mman.h>
+
+#include <cstdint>
+
+#include "gcruntime/base/check.h"
+
+namespace tailrace::os {
+
+void* reserve_memory(std::size_t bytes, std::size_t alignment) noexcept {
+  const std::size_t mapped_bytes = bytes + alignment - kPageBytes;
+  void* mapped = ::mmap(nullptr, mapped_bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (mapped == MAP_FAILED) return nullptr;
+  const auto begin = reinterpret_cast<std::uintptr_t>(mapped);
+  const std::uintptr_t aligned = (begin + alignment - 1) & ~(alignment - 1);
+  if (aligned > begin) ::munmap(mapped, aligned - begin);
+  const std::uintptr_t end = begin + mapped_bytes;
+  if (end > aligned + bytes) {
+    ::munmap(reinterpret_cast<void*>(aligned + bytes), end - aligned - bytes);
+  }
+  return reinterpret_cast<void*>(aligned);
+}
+
+void release_reservation(void* address, std::size_t bytes) noexcept {
+  TAILRACE_CHECK(::munmap(address, bytes) == 0, "munmap of a reservation of ours");
+}
+
+void decommit_memory(void* address, std::size_t bytes) noexcept {
+  TAILRACE_CHECK(::madvise(address, bytes, MADV_DONTNEED) == 0, "madvise on a reservation of ours");
+}
+
+void prefer_huge_pages(void* address, std::size_t bytes) noexcept {
+  static_cast<void>(::madvise(address, bytes, MADV_HUGEPAGE));  // a hint; refusal changes nothing
+}
+
+}  // namespace tailrace::os

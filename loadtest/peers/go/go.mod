@@ -1,0 +1,3 @@
+module tailrace.example/peers/go
+
+go 1.22

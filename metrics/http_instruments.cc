@@ -1,0 +1,232 @@
+// Making the blocks of a route, and adding them up at a scrape.
+#include "metrics/http_instruments.h"
+
+#include <new>
+
+namespace tailrace::metrics {
+namespace {
+
+// The families of the bundle, by position.
+enum : std::size_t {
+  kTotal,
+  kDuration,
+  kRequestSize,
+  kResponseSize,
+  kAllocBytes,
+  kAllocObjects,
+  kAllocTotal,
+  kFamilies
+};
+
+std::vector<Family> http_families() {
+  std::vector<Family> families(kFamilies);
+  families[kTotal] = {"http_requests_total",
+                      "Requests answered, by route, method and status code.",
+                      Kind::kCounter,
+                      {}};
+  families[kDuration] = {"http_request_duration_seconds",
+                         "Time from the request's head to its written reply.",
+                         Kind::kHistogram,
+                         {}};
+  families[kRequestSize] = {
+      "http_request_size_bytes", "Size of request bodies.", Kind::kHistogram, {}};
+  families[kResponseSize] = {
+      "http_response_size_bytes", "Size of response bodies.", Kind::kHistogram, {}};
+  families[kAllocBytes] = {"tailrace_http_request_alloc_bytes",
+                           "Managed memory allocated for one request: arena, heap and large.",
+                           Kind::kHistogram,
+                           {}};
+  families[kAllocObjects] = {"tailrace_http_request_alloc_objects",
+                             "Managed objects allocated for one request.",
+                             Kind::kHistogram,
+                             {}};
+  families[kAllocTotal] = {"tailrace_http_request_alloc_bytes_total",
+                           "Memory allocated for requests, by where it came from.",
+                           Kind::kCounter,
+                           {}};
+  return families;
+}
+
+constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+
+bool equal_lower(std::string_view text, std::string_view lower_text) {
+  if (text.size() != lower_text.size()) {
+    return false;
+  }
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (lower(text[i]) != lower_text[i]) {
+      return false;
+    }
+  }
+  return true;
+}
+
+void add_all(std::span<std::uint64_t> into, std::span<const std::uint64_t> from) {
+  for (std::size_t i = 0; i < into.size(); ++i) {
+    into[i] += from[i];
+  }
+}
+
+bool any(std::span<const std::uint64_t> words) {
+  for (const std::uint64_t word : words) {
+    if (word != 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+unsigned method_index(std::string_view method) noexcept {
+  for (unsigned i = 0; i < kUnknownMethod; ++i) {
+    if (equal_lower(method, kMethods[i])) {
+      return i;
+    }
+  }
+  return kUnknownMethod;
+}
+
+RouteInstruments::RouteInstruments(std::string route, Counter& dropped)
+    : route_(std::move(route)), dropped_(dropped) {}
+
+RouteInstruments::~RouteInstruments() = default;
+
+ShardedWords& RouteInstruments::make_child(unsigned method, unsigned slot) noexcept {
+  const std::lock_guard lock(mutex_);
+  try {
+    // Relaxed loads: only this function stores, under the mutex.
+    ByStatus* table = methods_[method].load(std::memory_order_relaxed);
+    if (table != nullptr) {
+      if (Child* const known = (*table)[slot].load(std::memory_order_relaxed)) {
+        return known->cells;  // another thread was first
+      }
+    }
+    if (children_.size() >= kMaxChildren) {
+      dropped_.add();
+      return other_.cells;
+    }
+    if (table == nullptr) {
+      tables_.push_back(std::make_unique<ByStatus>());
+      table = tables_.back().get();
+      methods_[method].store(table, std::memory_order_release);  // pairs with child()
+    }
+    children_.push_back(std::make_unique<Child>(method, std::to_string(kFirstStatus + slot)));
+    Child* const fresh = children_.back().get();
+    (*table)[slot].store(fresh, std::memory_order_release);  // pairs with child()
+    return fresh->cells;
+  } catch (const std::bad_alloc&) {
+    return other_.cells;  // counted, if less precisely; the next request tries again
+  }
+}
+
+void RouteInstruments::observe_common(Word* cells, const RequestFacts& facts) noexcept {
+  record(facts, [cells](unsigned word, std::uint64_t n) {
+    cells[word].fetch_add(n, std::memory_order_relaxed);  // counts order nothing
+  });
+}
+
+void RouteInstruments::collect(std::span<Family> families) const {
+  using Words = std::array<std::uint64_t, kWords>;
+  const auto part = [](const Words& words, unsigned first, const BucketBounds& bounds) {
+    return std::span(words).subspan(first, bounds.buckets());
+  };
+  Words of_route{};
+  std::array<Words, kMethods.size()> of_methods{};
+  const auto add_child = [&](const Child& child) {
+    Words words{};
+    child.cells.sum(words);
+    const auto durations = part(words, kDurations, kDurationBoundsNs);
+    if (!any(durations)) {
+      return;
+    }
+    const std::vector<Label> labels = {
+        {"route", route_}, {"method", std::string(kMethods[child.method])}, {"code", child.code}};
+    families[kDuration].series.push_back(histogram_series(
+        labels, kDurationBoundsNs, Unit::kNanoseconds, durations, words[kDurationSum]));
+    Series total;
+    total.labels = labels;
+    total.value = static_cast<double>(families[kDuration].series.back().count);
+    families[kTotal].series.push_back(std::move(total));
+    add_all(of_methods[child.method], words);
+    add_all(of_route, words);
+  };
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& child : children_) {
+      add_child(*child);
+    }
+  }
+  add_child(other_);
+
+  for (unsigned method = 0; method < kMethods.size(); ++method) {
+    const Words& words = of_methods[method];
+    if (!any(words)) {
+      continue;
+    }
+    const std::vector<Label> labels = {{"route", route_},
+                                       {"method", std::string(kMethods[method])}};
+    families[kRequestSize].series.push_back(
+        histogram_series(labels, kBodyBoundsBytes, Unit::kBytes,
+                         part(words, kRequests, kBodyBoundsBytes), words[kRequestSum]));
+    families[kResponseSize].series.push_back(
+        histogram_series(labels, kBodyBoundsBytes, Unit::kBytes,
+                         part(words, kResponses, kBodyBoundsBytes), words[kResponseSum]));
+  }
+
+  // These are there from the start, at zero, so that the first request is already an increase.
+  families[kAllocBytes].series.push_back(
+      histogram_series({{"route", route_}}, kAllocBoundsBytes, Unit::kBytes,
+                       part(of_route, kBytes, kAllocBoundsBytes),
+                       of_route[kArena] + of_route[kHeap] + of_route[kLarge]));
+  families[kAllocObjects].series.push_back(
+      histogram_series({{"route", route_}}, kAllocBoundsObjects, Unit::kNone,
+                       part(of_route, kObjects, kAllocBoundsObjects), of_route[kObjectsSum]));
+  const std::pair<const char*, std::uint64_t> kinds[] = {
+      {"arena", of_route[kArena]},
+      {"heap", of_route[kHeap] + late_heap_.value()},
+      {"large", of_route[kLarge] + late_large_.value()},
+      {"malloc", of_route[kMalloc] + late_malloc_.value()}};
+  for (const auto& [kind, bytes] : kinds) {
+    Series series;
+    series.labels = {{"route", route_}, {"kind", kind}};
+    series.value = static_cast<double>(bytes);
+    families[kAllocTotal].series.push_back(std::move(series));
+  }
+}
+
+HttpInstruments::HttpInstruments(Registry& registry)
+    : dropped_(registry.dropped_children("http_requests_total")),
+      in_flight_(registry.gauge(
+          {.name = "http_requests_in_flight", .help = "Requests being handled now."})),
+      registration_(registry.source([this](std::vector<Family>& families) { collect(families); })) {
+}
+
+RouteInstruments& HttpInstruments::route(std::string_view pattern) {
+  std::string name = clean_label_value(pattern);
+  const std::lock_guard lock(mutex_);
+  auto found = routes_.find(name);
+  if (found == routes_.end() && routes_.size() >= kMaxRoutes) {
+    dropped_.add();
+    name = kOther;
+    found = routes_.find(name);
+  }
+  if (found == routes_.end()) {
+    found = routes_.emplace(name, std::make_unique<RouteInstruments>(name, dropped_)).first;
+  }
+  return *found->second;
+}
+
+void HttpInstruments::collect(std::vector<Family>& families) {
+  std::vector<Family> ours = http_families();
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [pattern, route] : routes_) {
+      route->collect(ours);
+    }
+  }
+  families.insert(families.end(), std::make_move_iterator(ours.begin()),
+                  std::make_move_iterator(ours.end()));
+}
+
+}  // namespace tailrace::metrics

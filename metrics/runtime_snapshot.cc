@@ -1,0 +1,40 @@
+// Taking the snapshot. The only place of this room that calls the runtime.
+#include "metrics/runtime_snapshot.h"
+
+#include <atomic>
+
+namespace tailrace::metrics {
+namespace {
+
+// The largest number of freed bytes that was told. The heap's levels are read one by one, so their
+// difference may step back by what was allocated in between, which a scrape would take for a
+// restart.
+constinit std::atomic<std::uint64_t> freed_bytes_told{0};
+
+std::uint64_t freed_bytes(const gc::MemStats& memory) {
+  std::uint64_t now =
+      memory.total_alloc > memory.heap_alloc ? memory.total_alloc - memory.heap_alloc : 0;
+  std::uint64_t told = freed_bytes_told.load(std::memory_order_relaxed);
+  // Relaxed: the word stands for itself.
+  while (now > told &&
+         !freed_bytes_told.compare_exchange_weak(told, now, std::memory_order_relaxed)) {
+  }
+  return now > told ? now : told;
+}
+
+}  // namespace
+
+std::string version() { return TAILRACE_VERSION; }
+
+RuntimeSnapshot take_snapshot(const fiber::Scheduler* scheduler) {
+  RuntimeSnapshot snapshot;
+  snapshot.memory = gc::read_mem_stats();
+  if (scheduler != nullptr) {
+    snapshot.scheduler = scheduler->stats();
+  }
+  snapshot.process = read_process_facts();
+  snapshot.freed_bytes = freed_bytes(snapshot.memory);
+  return snapshot;
+}
+
+}  // namespace tailrace::metrics

@@ -1,0 +1,27 @@
+// Everything that the runtime collector knows, taken at one moment, as plain values: the collector
+// is a pure function of it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "gcruntime/fiber/scheduler.h"
+#include "gcruntime/gc/mem_stats.h"
+#include "metrics/process_facts.h"
+
+namespace tailrace::metrics {
+
+struct RuntimeSnapshot {
+  gc::MemStats memory;
+  fiber::SchedulerStats scheduler;
+  ProcessFacts process;
+  std::uint64_t freed_bytes = 0;  // since start; never runs backwards
+};
+
+// The version of Tailrace, as in go_info: "0.1.0".
+std::string version();
+
+// Any thread. With no scheduler its numbers are zero.
+RuntimeSnapshot take_snapshot(const fiber::Scheduler* scheduler);
+
+}  // namespace tailrace::metrics

@@ -1,0 +1,157 @@
+// Buffer memory: size classes, per-worker pools, growth.
+//
+// A pool belongs to the OS thread that holds the shard of the same index (metrics/shard.h), not to a
+// worker's number: two schedulers in one process both have a worker 0. Only workers keep memory; any
+// other thread, and threads that share the common shard, go to malloc. Nothing here suspends, so a
+// pool has one user at a time and no lock. A shard that passes to another thread takes its pool along;
+// the lease's mutex orders the two.
+#include "server/buffer.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+
+#include "gcruntime/base/annotations.h"
+#include "gcruntime/fiber/scheduler.h"
+#include "metrics/shard.h"
+
+namespace tailrace::http {
+namespace {
+
+constexpr std::size_t kClasses = 3;
+constexpr std::size_t kMostKept = Buffer::kMaxPoolBytes / Buffer::kFirstBytes;
+constexpr std::size_t kPageBytes = 4096;
+constexpr std::size_t kMaxMemoryBytes =
+    Buffer::kHeadRoomBytes + Buffer::kMaxBytes + Buffer::kPaddingBytes;
+
+static_assert(Buffer::kFirstBytes << (kClasses - 1) == Buffer::kMaxPooledBytes);
+
+struct alignas(128) Pool {
+  // Stacks: what was warm last is taken first. Entry class c holds kFirstBytes << c bytes.
+  std::array<std::array<char*, kMostKept>, kClasses> memory;
+  std::array<std::uint32_t, kClasses> count;
+  // Words have one writer each (metrics::bump); buffer_pool_stats reads them from anywhere.
+  metrics::Word retained_bytes;
+  metrics::Word hits;
+  metrics::Word misses;
+  metrics::Word kept;
+  metrics::Word dropped_size;
+  metrics::Word dropped_full;
+};
+
+constinit std::array<Pool, metrics::kShards> pools{};
+
+bool may_keep(metrics::Shard shard) {
+  return !shard.common() && fiber::Scheduler::current_worker() >= 0;
+}
+
+std::size_t class_of(std::size_t capacity) {
+  return capacity <= Buffer::kFirstBytes ? 0 : capacity <= 2 * Buffer::kFirstBytes ? 1 : 2;
+}
+
+// `capacity` is a pooled size, or larger than all of them. Null if there is no memory.
+char* take(std::size_t capacity) {
+  const metrics::Shard shard = metrics::current_shard();
+  Pool& pool = pools[shard.index()];
+  if (capacity <= Buffer::kMaxPooledBytes && may_keep(shard)) {
+    const std::size_t size_class = class_of(capacity);
+    if (pool.count[size_class] > 0) {
+      char* memory = pool.memory[size_class][--pool.count[size_class]];
+      base::unpoison_memory(memory, capacity);
+      metrics::bump(pool.retained_bytes, ~std::uint64_t{capacity} + 1, shard);
+      metrics::bump(pool.hits, 1, shard);
+      return memory;
+    }
+  }
+  char* memory = static_cast<char*>(std::malloc(capacity));
+  if (memory != nullptr) metrics::bump(pool.misses, 1, shard);
+  return memory;
+}
+
+void give(char* memory, std::size_t capacity) {
+  const metrics::Shard shard = metrics::current_shard();
+  Pool& pool = pools[shard.index()];
+  if (capacity > Buffer::kMaxPooledBytes) {
+    metrics::bump(pool.dropped_size, 1, shard);
+  } else {
+    // Relaxed: this thread is the only writer, unless the shard is the common one, which keeps nothing.
+    if (may_keep(shard) && pool.retained_bytes.load(std::memory_order_relaxed) + capacity <=
+                               Buffer::kMaxPoolBytes) {
+      const std::size_t size_class = class_of(capacity);
+      base::poison_memory(memory, capacity);
+      pool.memory[size_class][pool.count[size_class]++] = memory;
+      metrics::bump(pool.retained_bytes, capacity, shard);
+      metrics::bump(pool.kept, 1, shard);
+      return;
+    }
+    metrics::bump(pool.dropped_full, 1, shard);
+  }
+  std::free(memory);
+}
+
+std::size_t rounded_capacity(std::size_t wanted) {
+  for (std::size_t bytes = Buffer::kFirstBytes; bytes <= Buffer::kMaxPooledBytes; bytes *= 2) {
+    if (wanted <= bytes) return bytes;
+  }
+  return std::min((wanted + kPageBytes - 1) / kPageBytes * kPageBytes, kMaxMemoryBytes);
+}
+
+}  // namespace
+
+char* Buffer::grow(std::size_t bytes) noexcept {
+  const std::size_t used = size();
+  if (used > kMaxBytes || bytes > kMaxBytes - used) return nullptr;
+  // Consumed input in front is given up, the head room is not.
+  const std::size_t front =
+      memory_ == nullptr ? kHeadRoomBytes : std::min<std::size_t>(begin_, kHeadRoomBytes);
+  const std::size_t needed = front + used + bytes + kPaddingBytes;
+  // Moving down pays when it frees at least as much as it copies; else a trickle of small consumes
+  // would copy the same bytes again and again.
+  if (needed <= capacity_ && begin_ - front >= used) {
+    std::memmove(memory_ + front, memory_ + begin_, used);
+  } else {
+    const std::size_t capacity =
+        rounded_capacity(std::min(std::max(needed, std::size_t{2} * capacity_), kMaxMemoryBytes));
+    char* larger = nullptr;
+    if (capacity_ > kMaxPooledBytes && begin_ == front) {
+      // Large blocks grow by remapping their pages instead of copying.
+      larger = static_cast<char*>(std::realloc(memory_, capacity));
+      if (larger == nullptr) return nullptr;
+    } else {
+      larger = take(capacity);
+      if (larger == nullptr) return nullptr;
+      if (memory_ != nullptr) {
+        std::memcpy(larger + front, memory_ + begin_, used);
+        give(memory_, capacity_);
+      }
+    }
+    memory_ = larger;
+    capacity_ = static_cast<std::uint32_t>(capacity);
+    limit_ = static_cast<std::uint32_t>(capacity - kPaddingBytes);
+  }
+  begin_ = static_cast<std::uint32_t>(front);
+  end_ = static_cast<std::uint32_t>(front + used);
+  return memory_ + end_;
+}
+
+void Buffer::release() noexcept {
+  give(memory_, capacity_);
+  memory_ = nullptr;
+  begin_ = end_ = limit_ = capacity_ = 0;
+}
+
+BufferPoolStats buffer_pool_stats() noexcept {
+  BufferPoolStats stats;
+  for (const Pool& pool : pools) {
+    // Relaxed: statistics.
+    stats.hits += pool.hits.load(std::memory_order_relaxed);
+    stats.misses += pool.misses.load(std::memory_order_relaxed);
+    stats.kept += pool.kept.load(std::memory_order_relaxed);
+    stats.dropped_size += pool.dropped_size.load(std::memory_order_relaxed);
+    stats.dropped_full += pool.dropped_full.load(std::memory_order_relaxed);
+    stats.retained_bytes += pool.retained_bytes.load(std::memory_order_relaxed);
+  }
+  return stats;
+}
+
+}  // namespace tailrace::http

@@ -1,0 +1,43 @@
+// The scheduler's netpoll over epoll: one poller a worker. It also hands new connections out.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "gcruntime/fiber/netpoll.h"
+#include "server/poller.h"
+
+namespace tailrace::http {
+
+class Netpoll final : public fiber::Netpoll {
+ public:
+  // At most `connections` at once; `serve` runs a connection's job.
+  Netpoll(std::size_t connections, void (*serve)(fiber::Job* job))
+      : capacity_(connections), serve_(serve) {}
+
+  void start(unsigned workers) override;
+  void poll(unsigned worker, std::int64_t timeout_ns, fiber::ReadyList& ready) override {
+    pollers_[worker]->poll(timeout_ns, ready);
+  }
+  bool rescue(unsigned worker, fiber::ReadyList& ready) override {
+    return pollers_[worker]->rescue(ready);
+  }
+  void wake(unsigned worker) noexcept override { pollers_[worker]->wake(); }
+
+  // Gives the socket to the poller with the fewest connections: exact and cheap at the rates that
+  // accept allows. False if all are full. The thread of the listeners only.
+  bool adopt(int fd, Service& service, std::int64_t deadline_ns);
+  // Any thread, after start().
+  std::size_t connections() const noexcept;
+  void close_idle() noexcept;
+  void shutdown_all() noexcept;
+
+ private:
+  const std::size_t capacity_;
+  void (*const serve_)(fiber::Job*);
+  std::vector<std::unique_ptr<Poller>> pollers_;  // immutable after start()
+};
+
+}  // namespace tailrace::http
