@@ -16,7 +16,7 @@ tailrace_packages() {
     printf '%s\n' libboost-dev libboost-context-dev
   fi
   if [[ $1 == test ]]; then
-    printf '%s\n' curl wrk valgrind strace procps
+    printf '%s\n' curl wrk valgrind strace
   fi
 }
 

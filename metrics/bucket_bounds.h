@@ -1,8 +1,8 @@
 // The upper bounds (`le`) of a histogram's buckets, and the search for a value's bucket.
 //
 // A value belongs to the first bucket whose bound is not below it, so bounds are exact: 51200 falls
-// into le="51200". The search starts from a table by the value's bit width, which leaves at most as
-// many steps as there are bounds within one power of two (one, for the usual 1-2.5-5 series).
+// into le="51200". The search starts from a table by the value's power of two, which leaves at most
+// as many steps as there are bounds within one power of two (one, for the usual 1-2.5-5 series).
 // Immutable; constexpr, so that a wrong list of constants does not compile.
 #pragma once
 
@@ -34,23 +34,25 @@ class BucketBounds {
                      "bounds of a histogram increase and are finite");
       bounds_[i] = bounds[i];
     }
-    for (unsigned width = 0; width < first_.size(); ++width) {
-      const std::uint64_t least = width == 0 ? 0 : std::uint64_t{1} << (width - 1);
+    for (unsigned power = 0; power < first_.size(); ++power) {
+      const std::uint64_t least = power == 0 ? 0 : std::uint64_t{1} << power;
       std::uint8_t first = 0;
       while (bounds_[first] < least) {
         ++first;
       }
-      first_[width] = first;
+      first_[power] = first;
     }
   }
 
   // 0 to size(); size() is the bucket of +Inf.
   constexpr unsigned index(std::uint64_t value) const noexcept {
-    unsigned i = first_[static_cast<unsigned>(std::bit_width(value))];
+    const auto power = static_cast<std::size_t>(static_cast<unsigned>(std::countl_zero(value | 1)) ^
+                                                63);  // one bsr
+    std::size_t i = first_[power];
     while (value > bounds_[i]) {  // ends at the latest at the bound of +Inf
       ++i;
     }
-    return i;
+    return static_cast<unsigned>(i);
   }
 
   constexpr std::size_t size() const noexcept { return size_; }
@@ -65,8 +67,9 @@ class BucketBounds {
 
   std::size_t size_;
   std::array<std::uint64_t, kMax + 1> bounds_{};
-  // By bit width of the value: the first bound that is not below the least value of that width.
-  std::array<std::uint8_t, 65> first_{};
+  // By the value's power of two: the first bound that is not below the least value of that power;
+  // 0 goes with 1, so that no value needs a branch of its own.
+  std::array<std::uint8_t, 64> first_{};
 };
 
 }  // namespace tailrace::metrics

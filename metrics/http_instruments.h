@@ -85,11 +85,7 @@ class RouteInstruments final {
     if (shard.common()) [[unlikely]] {
       observe_common(cells, facts);
     } else {
-      record(facts, [cells](unsigned word, std::uint64_t n) {
-        // Relaxed load and store: this thread is the shard's only writer.
-        cells[word].store(cells[word].load(std::memory_order_relaxed) + n,
-                          std::memory_order_relaxed);
-      });
+      record(facts, [cells](unsigned word, std::uint64_t n) { add_alone(cells[word], n); });
     }
   }
   void observe(const RequestFacts& facts) noexcept { observe(facts, current_shard()); }

@@ -25,6 +25,13 @@ struct SpawnOptions {
   const char* name = "fiber";   // a literal, or text that outlives the fiber
 };
 
+class JoinHandle;
+namespace internal {
+struct Closure;
+JoinHandle spawn(Scheduler& scheduler, const SpawnOptions& options, const Closure& closure,
+                 void* source);
+}  // namespace internal
+
 // Waits for a fiber's end. Movable; dropping it leaves the fiber running. The callable's exceptions
 // do not pass: one that leaves a fiber ends the process with a message that names the fiber.
 class JoinHandle {
@@ -40,7 +47,7 @@ class JoinHandle {
   void join();
 
  private:
-  friend class Scheduler;
+  friend JoinHandle internal::spawn(Scheduler&, const SpawnOptions&, const internal::Closure&, void*);
   explicit JoinHandle(void* control) : control_(control) {}
   void* control_ = nullptr;
 };
@@ -54,8 +61,6 @@ struct Closure {
   void (*move_to)(void* destination, void* source);
   void (*run_and_destroy)(void* closure);
 };
-JoinHandle spawn(Scheduler& scheduler, const SpawnOptions& options, const Closure& closure,
-                 void* source);
 Scheduler& current_scheduler();
 
 template <typename F>

@@ -29,8 +29,6 @@ namespace tailrace::fiber {
 
 class JoinControl;
 
-enum class FiberState : std::uint32_t { kIdle, kReady, kRunning, kParked };
-
 // What __cxa_get_globals() points to, as the Itanium C++ ABI lays it out: the stack of caught
 // exceptions and the number of uncaught ones. [fiber.exceptions]
 struct ExceptionGlobals {

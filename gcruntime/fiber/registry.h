@@ -16,15 +16,6 @@
 
 namespace tailrace::fiber {
 
-// One line of a fiber dump.
-struct FiberInfo {
-  const char* name = "";
-  FiberState state = FiberState::kIdle;
-  WaitReason reason = WaitReason::kNone;
-  std::size_t stack_bytes = 0;       // virtual
-  std::size_t stack_used_bytes = 0;  // of a fiber that does not run: from the saved pointer to the base
-};
-
 class Registry final : public gc::StackSource {
  public:
   // Warm records that are kept here with their pages; above it, stacks go back to the OS.

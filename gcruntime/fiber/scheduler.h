@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "gcruntime/fiber/fiber.h"
 #include "gcruntime/fiber/netpoll.h"
@@ -37,6 +38,16 @@ struct SchedulerStats {
   std::size_t stack_bytes_cached = 0;   // of warm ones
 };
 
+// One line of a fiber dump.
+enum class FiberState : std::uint32_t { kIdle, kReady, kRunning, kParked };
+struct FiberInfo {
+  const char* name = "";
+  FiberState state = FiberState::kIdle;
+  WaitReason reason = WaitReason::kNone;  // why it is parked, or was when it last was
+  std::size_t stack_bytes = 0;            // virtual
+  std::size_t stack_used_bytes = 0;       // of one that does not run: saved pointer to base
+};
+
 class Scheduler {
  public:
   explicit Scheduler(const SchedulerOptions& options);
@@ -52,6 +63,8 @@ class Scheduler {
 
   unsigned workers() const noexcept;
   SchedulerStats stats() const noexcept;
+  // At most `most` fibers that are alive: name, state, what they wait for. Any thread.
+  std::vector<FiberInfo> dump(std::size_t most) const;
 
   // Any thread.
   template <typename F>

@@ -48,7 +48,7 @@ struct Scheduler::Impl {
 
   // The calling worker, if it is one of this scheduler; else null.
   Worker* own_worker() const noexcept {
-    Worker* worker = current_worker();
+    Worker* worker = fiber::current_worker();
     return worker != nullptr && &worker->scheduler() == this ? worker : nullptr;
   }
   // Queues an entry from any thread.

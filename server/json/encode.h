@@ -165,11 +165,9 @@ char* write_sequence(Writer& out, char* at, const T& sequence, std::size_t after
   using Element = std::remove_cvref_t<decltype(*sequence.begin())>;
   out.enter();
   *at++ = '[';
-  const char* separator = "";
   for (const auto& element : sequence) {
     at = out.ensure(at, fixed_bytes<Element>() + 2 + after);
-    if (*separator != 0) *at++ = ',';
-    separator = ",";
+    if (at[-1] != '[') *at++ = ',';  // no value ends in a bracket that opens
     at = write_value<Element>(out, at, element, after + 1);
   }
   *at++ = ']';
@@ -181,14 +179,12 @@ template <typename T>
 char* write_map(Writer& out, char* at, const T& map, std::size_t after) {
   out.enter();
   *at++ = '{';
-  const char* separator = "";
   const auto write_entry = [&](const auto& key, const auto& value) {
     using Value = std::remove_cvref_t<decltype(value)>;
     static_assert(Text<std::remove_cvref_t<decltype(key)>>, "JSON members are named by text");
     constexpr std::size_t kEntryBytes = fixed_bytes<Value>() + 3;
     at = out.ensure(at, kFixedTextBytes + kEntryBytes + after);
-    if (*separator != 0) *at++ = ',';
-    separator = ",";
+    if (at[-1] != '{') *at++ = ',';
     at = out.text(at, key, kEntryBytes + after);
     *at++ = ':';
     at = write_value<Value>(out, at, value, after + 1);

@@ -1,0 +1,111 @@
+#include "gcruntime/fiber/fiber.h"
+
+#include "gcruntime/base/check.h"
+#include "gcruntime/fiber/join.h"
+#include "gcruntime/fiber/scheduler_impl.h"
+#include "gcruntime/fiber/timed_wait.h"
+#include "gcruntime/os/clock.h"
+
+namespace tailrace::fiber {
+namespace {
+
+Worker* worker_of_fiber() noexcept {
+  Worker* worker = current_worker();
+  TAILRACE_CHECK(worker != nullptr && worker->current() != nullptr,
+                 "a call that suspends was made on a thread without a fiber");
+  return worker;
+}
+
+}  // namespace
+
+namespace internal {
+
+Scheduler& current_scheduler() {
+  Scheduler* scheduler = Scheduler::current();
+  TAILRACE_CHECK(scheduler != nullptr,
+                 "fiber::spawn was called on a thread that is no worker: use Scheduler::spawn");
+  return *scheduler;
+}
+
+JoinHandle spawn(Scheduler& scheduler, const SpawnOptions& options, const Closure& closure,
+                 void* source) {
+  Scheduler::Impl& impl = *scheduler.impl_;
+  const unsigned size_class =
+      options.stack_bytes == 0 ? impl.default_class : StackPool::class_of(options.stack_bytes);
+  Fiber* fiber = nullptr;
+  if (Worker* worker = impl.own_worker()) {
+    worker->counters().spawned.add();
+    fiber = worker->take_fiber(size_class);
+  } else {
+    impl.external_spawned.fetch_add(1, std::memory_order_seq_cst);
+    impl.external_stack_bytes.fetch_add(StackPool::class_bytes(size_class),
+                                        std::memory_order_relaxed);
+    fiber = impl.registry.take(size_class);
+  }
+
+  const std::size_t room = fiber->sanitizer.bytes;
+  TAILRACE_CHECK_VALUE(closure.bytes + closure.alignment <= room / 2,
+                       "what a spawned function captures must fit half of its stack: capture less, or "
+                       "give it a larger SpawnOptions::stack_bytes",
+                       closure.bytes);
+  const std::uintptr_t alignment = closure.alignment > 16 ? closure.alignment : 16;
+  const auto payload =
+      (reinterpret_cast<std::uintptr_t>(fiber->base()) - closure.bytes) & ~(alignment - 1);
+  fiber->job = nullptr;
+  fiber->closure = &closure;
+  fiber->payload = reinterpret_cast<void*>(payload);
+  auto* control = new JoinControl;
+  fiber->control = control;
+  // [fiber.list] Scanned from before the captures move: they may leave their old place by it.
+  fiber->saved_sp.store(fiber->payload, std::memory_order_relaxed);
+  // Release: saved_sp before the state [fiber.scan].
+  fiber->state.store(FiberState::kReady, std::memory_order_release);
+  closure.move_to(fiber->payload, source);
+  prepare_fiber(fiber, options.name);
+  // The move is user code: the worker is looked up again.
+  impl.submit(entry_of(fiber));
+  return JoinHandle(control);
+}
+
+}  // namespace internal
+
+Fiber* current() noexcept {
+  Worker* worker = current_worker();
+  return worker == nullptr ? nullptr : worker->current();
+}
+
+void yield() {
+  static_cast<void>(worker_of_fiber());
+  switch_out(Departure{Departure::Kind::kYield, nullptr, nullptr});
+}
+
+void park(WaitReason reason, bool (*commit)(Fiber* fiber, void* argument), void* argument) {
+  Worker* worker = worker_of_fiber();
+  worker->current()->reason.store(reason, std::memory_order_relaxed);
+  const bool stray = worker->perturb().chance(8);
+  if (stray) yield();
+  switch_out(Departure{Departure::Kind::kPark, commit, argument});
+}
+
+void ready(Fiber* fiber) {
+  // Relaxed: who calls ready got the fiber from its commit, by whatever ordered that.
+  TAILRACE_CHECK(fiber->state.load(std::memory_order_relaxed) == FiberState::kParked,
+                 "ready() on a fiber that is not parked: one call a park, after its commit");
+  fiber->state.store(FiberState::kReady, std::memory_order_relaxed);
+  fiber->scheduler->submit(entry_of(fiber));
+}
+
+void sleep_for_ns(std::int64_t duration_ns) {
+  TimedWait wait;
+  wait.wait(WaitReason::kTimer, os::now_ns() + duration_ns);
+}
+
+gc::AllocCounts alloc_counts() noexcept {
+  if (Worker* worker = current_worker()) {
+    if (Fiber* self = worker->current()) return self->allocated + worker->mutator()->counts();
+  }
+  const gc::Mutator* mutator = base::current_mutator();
+  return mutator == nullptr ? gc::AllocCounts{} : mutator->counts();
+}
+
+}  // namespace tailrace::fiber
