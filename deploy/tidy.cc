@@ -129,8 +129,8 @@ std::string unit_of(std::string_view path) {
 }
 
 std::size_t line_of(std::string_view text, std::size_t position) {
-  return 1 + static_cast<std::size_t>(
-                 std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(position), '\n'));
+  return 1 + static_cast<std::size_t>(std::count(
+                 text.begin(), text.begin() + static_cast<std::ptrdiff_t>(position), '\n'));
 }
 
 std::string_view line_at(std::string_view text, std::size_t position) {
@@ -145,7 +145,8 @@ std::vector<File> read_tree(const fs::path& root) {
     const std::string path = entry->path().lexically_relative(root).generic_string();
     const std::string name = entry->path().filename().string();
     if (entry->is_directory()) {
-      if (name == ".git" || path == "build" || name == "CMakeFiles") entry.disable_recursion_pending();
+      if (name == ".git" || path == "build" || name == "CMakeFiles")
+        entry.disable_recursion_pending();
       continue;
     }
     if (!entry->is_regular_file() || name == "LICENSE") continue;
@@ -179,8 +180,8 @@ void check_includes(const File& file, std::vector<Finding>& findings) {
     const std::string shown = "#include of " + std::string(name) + ": ";
     const bool installed_style = name.starts_with("tailrace/");
     if (installed_style) name.remove_prefix(std::string_view("tailrace/").size());
-    const bool ours = installed_style || rank_of(name) != kUnknownRoom ||
-                      first_part(name) == "gcruntime";
+    const bool ours =
+        installed_style || rank_of(name) != kUnknownRoom || first_part(name) == "gcruntime";
     if (bracket == '"' && !ours) {
       add(findings, file, number, shown + "quoted includes are repo-rooted (room/file.h)");
       return;
@@ -207,8 +208,8 @@ void check_shape(const File& file, const std::vector<File>& files, std::vector<F
   for (std::size_t begin = 0; begin < path.size();) {
     const std::size_t end = path.find('/', begin);
     if (end == std::string_view::npos) break;
-    static const std::set<std::string_view> kDrawers = {"util",    "utils",   "common", "helper",
-                                                        "helpers", "misc"};
+    static const std::set<std::string_view> kDrawers = {"util",   "utils",   "common",
+                                                        "helper", "helpers", "misc"};
     if (kDrawers.count(path.substr(begin, end - begin)) != 0) {
       add(findings, file, 1, "a folder is named after what is in it, not after being a drawer");
     }
@@ -216,7 +217,8 @@ void check_shape(const File& file, const std::vector<File>& files, std::vector<F
   }
   const bool script = file.text.starts_with("#!");
   if (is_cpp(path) || script || ends_with_any(path, {".go", ".sh", ".lua"})) {
-    const auto lines = static_cast<std::size_t>(std::count(file.text.begin(), file.text.end(), '\n'));
+    const auto lines =
+        static_cast<std::size_t>(std::count(file.text.begin(), file.text.end(), '\n'));
     if (lines > kMaxLines) {
       add(findings, file, lines, "more than 500 lines: is this one concept?");
     }
@@ -228,20 +230,49 @@ void check_shape(const File& file, const std::vector<File>& files, std::vector<F
   }
   if (path.ends_with(".h")) {
     bool once = false;
-    each_line(file.text, [&](std::size_t, std::string_view line) { once |= line == "#pragma once"; });
+    each_line(file.text,
+              [&](std::size_t, std::string_view line) { once |= line == "#pragma once"; });
     if (!once) add(findings, file, 1, "no #pragma once");
   }
 }
 
 void check_words(const File& file, std::vector<Finding>& findings) {
   // Spelt in pieces, so that this file holds none of them.
-  static const std::string kGrey = "gr" "ay";
-  static const std::string kFiber = "corout" "ine";
-  static const std::array<std::string, 3> kUnfinished = {"TO" "DO", "FIX" "ME", "XX" "X"};
-  static const std::array<std::string, 4> kMachine = {"/wo" "rk/main", "/wo" "rk/shared", "/ho" "me/",
-                                                      "/ro" "ot/"};
+  static const std::string kGrey =
+      "gr"
+      "ay";
+  static const std::string kFiber =
+      "corout"
+      "ine";
+  static const std::array<std::string, 3> kUnfinished = {
+      "TO"
+      "DO",
+      "FIX"
+      "ME",
+      "XX"
+      "X"};
+  static const std::array<std::string, 4> kMachine = {
+      "/wo"
+      "rk/main",
+      "/wo"
+      "rk/shared",
+      "/ho"
+      "me/",
+      "/ro"
+      "ot/"};
   static const std::array<std::string, 6> kRegistry = {
-      "://de" "b.", "://registr" "y.", "://prox" "y.", "://inde" "x.", "pyp" "i.org", "npmj" "s.org"};
+      "://de"
+      "b.",
+      "://registr"
+      "y.",
+      "://prox"
+      "y.",
+      "://inde"
+      "x.",
+      "pyp"
+      "i.org",
+      "npmj"
+      "s.org"};
   if (file.path == "deploy/tidy_test.cc") return;  // its fixtures are bad on purpose
   each_line(file.text, [&](std::size_t number, std::string_view line) {
     for (const std::string& machine : kMachine) {
@@ -263,7 +294,8 @@ void check_words(const File& file, std::vector<Finding>& findings) {
       if (whole) add(findings, file, number, "unfinished work: " + word);
     }
     const std::string low = lower(line);
-    if (const std::size_t at = low.find(kGrey); at != std::string::npos &&
+    if (const std::size_t at = low.find(kGrey);
+        at != std::string::npos &&
         (at == 0 || std::isalpha(static_cast<unsigned char>(low[at - 1])) == 0)) {
       add(findings, file, number, "write grey");
     }

@@ -1,8 +1,8 @@
-// Tidy: the rules of the house that a program can read off the tree. A test runs them over the whole
-// project; each rule is a pure function of file names and texts, so that the test can also show each
-// of them a bad file and see it fail.
+// Tidy: the rules of the house that a program can read off the tree. A test runs them over the
+// whole project; each rule is a pure function of file names and texts, so that the test can also
+// show each of them a bad file and see it fail.
 //
-// A finding that a rule gets wrong is silenced on its line by a comment `tidy: <reason>`; only the
+// A finding that a rule gets wrong is silenced on its line by a comment `tidy: reason`; only the
 // rules on atomics and on words listen to it, because only they guess.
 #pragma once
 

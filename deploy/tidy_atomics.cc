@@ -1,5 +1,5 @@
-// The rule on atomics: every operation names its memory order. What the compiler would have to know,
-// this guesses from declarations in the text:
+// The rule on atomics: every operation names its memory order. What the compiler would have to
+// know, this guesses from declarations in the text:
 //   - load, store, exchange, fetch_*, compare_exchange_*, test_and_set need an order in the call,
 //     unless the receiver is declared as gc::Atomic, whose orders are fixed and documented there;
 //   - ++, --, assignments and plain reads of a name that is declared std::atomic are sequentially
@@ -79,14 +79,15 @@ void each_word(std::string_view code, F f) {
 }
 
 struct Unit {
-  Names atomics;  // declared std::atomic
-  Names others;   // declared as something else
+  Names atomics;     // declared std::atomic, or a container of them
+  Names containers;  // of those: only their elements are atomic
+  Names others;      // declared as something else
 };
 
 struct Tree {
   std::map<std::string, Unit> units;
   Unit all;
-  Names managed;                                            // declared gc::Atomic
+  Names managed;                                           // declared gc::Atomic
   std::map<std::string, std::set<std::size_t>> positions;  // of declared names, by path
 };
 
@@ -94,14 +95,16 @@ struct Tree {
 void note_name(const File& file, std::string_view code, std::size_t at, bool is_std, Tree& tree) {
   at = skip_space(code, at);
   // Inside other brackets: std::array<std::atomic<int>, 4> name.
+  bool container = false;
   while (at < code.size() && (code[at] == ',' || code[at] == '>' || code[at] == '[')) {
+    container = true;
     if (code[at] == '[') {  // std::unique_ptr<std::atomic<int>[]> name
       at = skip_space(code, behind_bracket(code, at, '[', ']'));
       continue;
     }
     std::size_t end = at;
-    while (end < code.size() && (word_char(code[end]) || code[end] == ',' || code[end] == ' ' ||
-                                 code[end] == ':')) {
+    while (end < code.size() &&
+           (word_char(code[end]) || code[end] == ',' || code[end] == ' ' || code[end] == ':')) {
       ++end;
     }
     if (end >= code.size() || code[end] != '>') return;
@@ -126,6 +129,10 @@ void note_name(const File& file, std::string_view code, std::size_t at, bool is_
   } else {
     unit.atomics.emplace(name);
     tree.all.atomics.emplace(name);
+    if (container) {
+      unit.containers.emplace(name);
+      tree.all.containers.emplace(name);
+    }
   }
 }
 
@@ -142,19 +149,21 @@ void collect(const File& file, std::string_view code, Tree& tree) {
     }
   });
   // Names with another type before them: `std::size_t name;` `int name =` `Span* name)`.
-  static const Names kNotTypes = {"return", "else",  "new",       "delete", "case",    "goto", "throw",
-                                  "typename", "not", "co_return", "sizeof", "co_await"};
+  static const Names kNotTypes = {"return", "else",     "new", "delete",    "case",   "goto",
+                                  "throw",  "typename", "not", "co_return", "sizeof", "co_await"};
   each_word(code, [&](std::size_t at, std::string_view word) {
     const auto positions = tree.positions.find(file.path);
     if (positions != tree.positions.end() && positions->second.count(at) != 0) return;
     const std::size_t next = skip_space(code, at + word.size());
-    if (next >= code.size() || std::string_view(";={,)[").find(code[next]) == std::string_view::npos) {
+    if (next >= code.size() ||
+        std::string_view(";={,)[").find(code[next]) == std::string_view::npos) {
       return;
     }
     if (code[next] == '=' && next + 1 < code.size() && code[next + 1] == '=') return;
     std::size_t end = back_space(code, at);
     if (end == at && (end == 0 || (code[end - 1] != '*' && code[end - 1] != '&'))) return;
-    while (end > 0 && (code[end - 1] == '*' || code[end - 1] == '&')) end = back_space(code, end - 1);
+    while (end > 0 && (code[end - 1] == '*' || code[end - 1] == '&'))
+      end = back_space(code, end - 1);
     if (end == 0 || !(word_char(code[end - 1]) || code[end - 1] == '>')) return;
     if (code[end - 1] == '>' && end >= 2 && code[end - 2] == '-') return;
     if (kNotTypes.count(word_before(code, end)) != 0) return;
@@ -166,9 +175,9 @@ void collect(const File& file, std::string_view code, Tree& tree) {
 bool names_order(std::string_view arguments) {
   bool found = false;
   each_word(arguments, [&](std::size_t, std::string_view word) {
-    found |= word.starts_with("memory_order") || word.ends_with("order") || word.ends_with("elaxed") ||
-             word.ends_with("cquire") || word.ends_with("elease") || word.ends_with("acq_rel") ||
-             word.ends_with("seq_cst");
+    found |= word.starts_with("memory_order") || word.ends_with("order") ||
+             word.ends_with("elaxed") || word.ends_with("cquire") || word.ends_with("elease") ||
+             word.ends_with("acq_rel") || word.ends_with("seq_cst");
   });
   return found;
 }
@@ -192,7 +201,10 @@ std::size_t chain_begin(std::string_view code, std::size_t at) {
 class Checker {
  public:
   Checker(const File& file, std::string_view code, const Tree& tree, std::vector<Finding>& findings)
-      : file_(file), code_(code), tree_(tree), unit_(tree.units.at(unit_of(file.path))),
+      : file_(file),
+        code_(code),
+        tree_(tree),
+        unit_(tree.units.at(unit_of(file.path))),
         findings_(findings) {
     if (const auto found = tree.positions.find(file.path); found != tree.positions.end()) {
       declared_ = &found->second;
@@ -213,7 +225,8 @@ class Checker {
   }
 
   bool accessed(std::size_t at) const {
-    return at >= 1 && (code_[at - 1] == '.' || (at >= 2 && code_[at - 1] == '>' && code_[at - 2] == '-'));
+    return at >= 1 &&
+           (code_[at - 1] == '.' || (at >= 2 && code_[at - 1] == '>' && code_[at - 2] == '-'));
   }
 
   bool is_atomic(std::size_t at, std::string_view word) const {
@@ -222,15 +235,26 @@ class Checker {
   }
 
   void check_call(std::size_t at, std::string_view word) {
-    static const Names kOperations = {"load",      "store",     "exchange",  "fetch_add",
-                                      "fetch_sub", "fetch_and", "fetch_or",  "fetch_xor",
-                                      "wait",      "test",      "clear",     "test_and_set",
-                                      "compare_exchange_weak",  "compare_exchange_strong"};
+    static const Names kOperations = {"load",
+                                      "store",
+                                      "exchange",
+                                      "fetch_add",
+                                      "fetch_sub",
+                                      "fetch_and",
+                                      "fetch_or",
+                                      "fetch_xor",
+                                      "wait",
+                                      "test",
+                                      "clear",
+                                      "test_and_set",
+                                      "compare_exchange_weak",
+                                      "compare_exchange_strong"};
     static const Names kShared = {"wait", "test", "clear"};  // others have these names too
     if (word.starts_with("__sync_")) add(at, std::string(word) + " has no order: use std::atomic");
     const std::size_t open = skip_space(code_, at + word.size());
     if (open >= code_.size() || code_[open] != '(') return;
-    if (at >= 2 && code_[at - 1] == ':' && word.starts_with("atomic_") && !word.ends_with("_explicit") &&
+    if (at >= 2 && code_[at - 1] == ':' && word.starts_with("atomic_") &&
+        !word.ends_with("_explicit") &&
         (word.starts_with("atomic_load") || word.starts_with("atomic_store") ||
          word.starts_with("atomic_exchange") || word.starts_with("atomic_fetch") ||
          word.starts_with("atomic_compare"))) {
@@ -257,8 +281,12 @@ class Checker {
     const std::size_t begin = chain_begin(code_, at);
     if (accessed(at) && begin + 1 == at) return;  // a designated initialiser
     std::size_t next = skip_space(code_, at + word.size());
+    const bool element = next < code_.size() && code_[next] == '[';
     while (next < code_.size() && code_[next] == '[') {
       next = skip_space(code_, behind_bracket(code_, next, '[', ']'));
+    }
+    if (!element && (unit_.containers.count(word) != 0 || tree_.all.containers.count(word) != 0)) {
+      return;
     }
     const std::string_view after = code_.substr(next, 3);
     const std::size_t end = back_space(code_, begin);
@@ -268,7 +296,8 @@ class Checker {
       add(at, name + " is atomic: ++ and -- name no order");
       return;
     }
-    if (after.size() >= 2 && after[1] == '=' && std::string_view("+-|&^").find(after[0]) != std::string_view::npos) {
+    if (after.size() >= 2 && after[1] == '=' &&
+        std::string_view("+-|&^").find(after[0]) != std::string_view::npos) {
       add(at, name + " is atomic: this assignment names no order");
       return;
     }

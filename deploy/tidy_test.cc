@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 
 namespace tailrace::tidy {
@@ -51,7 +52,8 @@ class TidyTest : public testing::Test {
   fs::path root_;
 };
 
-void expect_finding(const std::string& found, const std::string& place, const std::string& message) {
+void expect_finding(const std::string& found, const std::string& place,
+                    const std::string& message) {
   EXPECT_NE(found.find(place), std::string::npos) << "no " << place << " in:\n" << found;
   EXPECT_NE(found.find(message), std::string::npos) << "no \"" << message << "\" in:\n" << found;
   EXPECT_EQ(std::count(found.begin(), found.end(), '\n'), 1) << found;
@@ -61,8 +63,9 @@ TEST(Tidy, TheProjectHoldsTheRules) {
   const std::vector<File> files = read_tree(TAILRACE_SOURCE_DIR);
   // An empty or half-read tree would hold every rule.
   for (const char* path : {"CMakeLists.txt", "deploy/tidy.cc", "gcruntime/base/check.h"}) {
-    EXPECT_TRUE(std::any_of(files.begin(), files.end(), [&](const File& f) { return f.path == path; }))
-        << path;
+    EXPECT_TRUE(std::any_of(files.begin(), files.end(), [&](const File& f) {
+      return f.path == path;
+    })) << path;
   }
   for (const Finding& finding : check(files)) {
     ADD_FAILURE() << finding.path << ":" << finding.line << ": " << finding.message;
@@ -141,6 +144,7 @@ TEST_F(TidyTest, AtomicOperationsNameTheirOrder) {
            "std::atomic<int> n_{0};\nvoid f() { const int x = n_; }\n",
            "std::atomic<int> n_[4];\nvoid f(int i) { n_[i]++; }\n",
            "std::array<std::atomic<int>, 4> n_;\nvoid f(int i) { n_[i] = 1; }\n",
+           "std::unique_ptr<std::atomic<int>[]> n_;\nvoid f() { n_[2] = 1; }\n",
            "struct S { std::atomic<long> calls{0}; };\nvoid f(S* s) { ++s->calls; }\n",
            "struct S { std::atomic<long> calls{0}; };\nbool f(S& s) { return s.calls == 3; }\n",
        }) {
@@ -149,16 +153,19 @@ TEST_F(TidyTest, AtomicOperationsNameTheirOrder) {
   }
   for (const char* good : {
            "std::atomic<int> n_{0};\nint f() { return n_.load(std::memory_order_relaxed); }\n",
-           "std::atomic<int> n_ = 0;\nvoid f() {\n  n_.store(\n      g(1), std::memory_order_release);\n}\n",
+           "std::atomic<int> n_ = 0;\nvoid f() {\n  n_.store(\n      g(1), "
+           "std::memory_order_release);\n}\n",
            "std::atomic<int> n_{0};\nint f(std::memory_order order) { return n_.load(order); }\n",
            "std::atomic<int> n_{0};\nvoid f() { std::atomic<int>& x = n_; g(&n_, sizeof(n_)); }\n",
-           "std::atomic<int> n_{0};\nS() : n_(3) {}\n// n_ = 3, n_.load()\nconst char* t = \"n_.load()\";\n",
-           "gc::Atomic<User> user_;\nUser* f() { return user_.load(); }\nvoid f(User* u) { user_.store(u); }\n",
+           "std::atomic<int> n_{0};\nS() : n_(3) {}\n// n_ = 3, n_.load()\nconst char* t = "
+           "\"n_.load()\";\n",
+           "gc::Atomic<User> user_;\nUser* f() { return user_.load(); }\nvoid f(User* u) { "
+           "user_.store(u); }\n",
            "std::atomic<S*> s_;\nint f() { return s_.load(std::memory_order_acquire)->n; }\n",
            "struct A { std::atomic<long> n; };\nstruct B { long n; };\nvoid f(B& b) { b.n++; }\n",
            "struct A { std::atomic<long> hits{0}; };\nA a{.hits = 1};\n",
            "int f(Parser& p) { return p.load(path); }  // tidy: reads a file\n",
-           "std::unique_ptr<std::atomic<int>[]> n_;\nvoid f() { n_.reset(); }\n",
+           "std::unique_ptr<std::atomic<int>[]> n_;\nvoid f() { n_ = make(7); }\n",
            "long f(Group& g) { g.wait(); return 1'000; }\n",
            "std::string s = R\"x(n_.load()\")x\";\n",
        }) {
@@ -169,7 +176,8 @@ TEST_F(TidyTest, AtomicOperationsNameTheirOrder) {
 
 TEST_F(TidyTest, OtherFilesOfTheUnitKnowItsAtomics) {
   write("metrics/CMakeLists.txt", "sources(counter.cc)\n");
-  write("metrics/counter.h", "// Head.\n#pragma once\nclass Counter { std::atomic<long> total_{0}; };\n");
+  write("metrics/counter.h",
+        "// Head.\n#pragma once\nclass Counter { std::atomic<long> total_{0}; };\n");
   write("metrics/counter.cc", "// Head.\nvoid Counter::add() { total_ += 1; }\n");
   expect_finding(found(), "metrics/counter.cc:2:", "total_ is atomic");
 }
@@ -212,12 +220,13 @@ TEST_F(TidyTest, NoDrawers) {
 }
 
 TEST_F(TidyTest, NoPathsOfMachinesNoRegistries) {
-  for (const char* bad : {"/work/main/x", "/home/anna/x", "/root/.cache", "https://deb.debian.org/x",
-                          "https://registry.npmjs.com", "https://proxy.golang.org", "pypi.org/simple"}) {
+  for (const char* bad :
+       {"/work/main/x", "/home/anna/x", "/root/.cache", "https://deb.debian.org/x",
+        "https://registry.npmjs.com", "https://proxy.golang.org", "pypi.org/simple"}) {
     write("README.md", std::string("Read on.\nSee ") + bad + ".\n");
-    expect_finding(found(), "README.md:2:", std::string(bad).find("http") == 0 || bad[0] == 'p'
-                                                ? "package registry"
-                                                : "one machine");
+    expect_finding(
+        found(), "README.md:2:",
+        std::string(bad).find("http") == 0 || bad[0] == 'p' ? "package registry" : "one machine");
   }
 }
 
@@ -230,7 +239,8 @@ TEST_F(TidyTest, WordsOfTheHouse) {
 }
 
 TEST_F(TidyTest, SourcesAreListed) {
-  write("server/CMakeLists.txt", "tailrace_library(server SOURCES app.cc my_router.cc json/reader.cc)\n");
+  write("server/CMakeLists.txt",
+        "tailrace_library(server SOURCES app.cc my_router.cc json/reader.cc)\n");
   write("server/app.cc", "// Head.\n");
   write("server/json/reader.cc", "// Head.\n");
   EXPECT_EQ(found(), "");

@@ -29,7 +29,7 @@ bool percent_decode(std::string_view text, bool plus_is_space, Buffer& out) {
 
 bool Query::add(std::string_view name, std::string_view value) {
   Pair& pair = pairs_[count_++];
-  if (decoded_.empty() && base_ == text_.data()) {
+  if (base_ != nullptr) {  // nothing is escaped
     pair = {static_cast<std::uint16_t>(name.data() - base_), static_cast<std::uint16_t>(name.size()),
             static_cast<std::uint16_t>(value.data() - base_),
             static_cast<std::uint16_t>(value.size())};

@@ -21,7 +21,8 @@ class Query {
  public:
   enum class Result { kOk, kBadEscape, kTooManyPairs };
 
-  explicit Query(std::string_view text) noexcept : text_(text) {}
+  // Before the first parse().
+  void set_text(std::string_view text) noexcept { text_ = text; }
 
   Result parse();
   // The first value of that name; parse() has said kOk.

@@ -3,6 +3,7 @@
 #include "gcruntime/base/check.h"
 #include "gcruntime/fiber/join.h"
 #include "gcruntime/fiber/scheduler_impl.h"
+#include "gcruntime/fiber/switch.h"
 #include "gcruntime/fiber/timed_wait.h"
 #include "gcruntime/os/clock.h"
 
@@ -76,7 +77,7 @@ Fiber* current() noexcept {
 
 void yield() {
   static_cast<void>(worker_of_fiber());
-  switch_out(Departure{Departure::Kind::kYield, nullptr, nullptr});
+  switch_out(Departure::Kind::kYield, nullptr, nullptr);
 }
 
 void park(WaitReason reason, bool (*commit)(Fiber* fiber, void* argument), void* argument) {
@@ -84,7 +85,7 @@ void park(WaitReason reason, bool (*commit)(Fiber* fiber, void* argument), void*
   worker->current()->reason.store(reason, std::memory_order_relaxed);
   const bool stray = worker->perturb().chance(8);
   if (stray) yield();
-  switch_out(Departure{Departure::Kind::kPark, commit, argument});
+  switch_out(Departure::Kind::kPark, commit, argument);
 }
 
 void ready(Fiber* fiber) {

@@ -4,7 +4,7 @@ set(fiber_sources
 set(fiber_headers
   counter.h current_worker.h fiber.h fiber_record.h futex.h global_queue.h join.h mutex.h netpoll.h
   overflow.h perturbation.h registry.h run_queue.h scheduler.h scheduler_impl.h shared_mutex.h
-  sleepers.h stack_pool.h task.h timed_wait.h timer_heap.h waiter.h worker.h)
+  sleepers.h stack_pool.h switch.h task.h timed_wait.h timer_heap.h waiter.h worker.h)
 set(fiber_tests)
 # Its thread-local is named in assembly, which link-time optimisation does not see.
 set_source_files_properties(fiber/current_worker.cc PROPERTIES COMPILE_OPTIONS -fno-lto)

@@ -8,63 +8,13 @@
 #include "gcruntime/fiber/futex.h"
 #include "gcruntime/fiber/join.h"
 #include "gcruntime/fiber/scheduler_impl.h"
+#include "gcruntime/fiber/switch.h"
 #include "gcruntime/os/clock.h"
 
 namespace tailrace::fiber {
 
-void Worker::main() {
-  char name[16];
-  std::snprintf(name, sizeof(name), "worker-%u", index_);
-  ::pthread_setname_np(::pthread_self(), name);
-
-  gc::ThreadScope attached;
-  mutator_ = gc::mutator();
-  exceptions_ = reinterpret_cast<ExceptionGlobals*>(abi::__cxa_get_globals());
-  base::adopt_thread_stack(sanitizer_);
-  last_poll_ns_.store(os::now_ns(), std::memory_order_relaxed);
-  set_current_worker(this);
-
-  for (;;) {
-    if (const Entry entry = next()) {
-      run(entry);
-    } else if (!sleep()) {
-      break;
-    }
-  }
-
-  set_current_worker(nullptr);
-  while (Fiber* fiber = warm_) {
-    warm_ = fiber->pool_next;
-    scheduler_.registry.give(fiber);
-  }
-  warm_count_.store(0, std::memory_order_relaxed);
-}
-
-void Worker::run(Entry entry) {
-  if (just_woke_) {
-    just_woke_ = false;
-    // [fiber.watch] V2: from now on this worker may be stuck.
-    const int watcher = scheduler_.sleepers.find_watcher();
-    if (watcher >= 0) scheduler_.workers[static_cast<unsigned>(watcher)]->ring();
-  }
-  if (Job* job = job_of(entry)) {
-    start_job(job);
-  } else {
-    resume(fiber_of(entry));
-  }
-}
-
-void Worker::start_job(Job* job) {
-  Fiber* fiber = take_fiber(scheduler_.default_class);
-  fiber->job = job;
-  fiber->payload = nullptr;
-  fiber->control = nullptr;
-  prepare_fiber(fiber, "job");
-  counters_.jobs_started.add();
-  resume(fiber);
-}
-
-void Worker::resume(Fiber* fiber) {
+// Runs a fiber until it leaves, and does what it left to do.
+TAILRACE_ALWAYS_INLINE void Worker::resume(Fiber* fiber) {
   for (;;) {
     enter(fiber);
     switch (departure_.kind) {
@@ -86,6 +36,54 @@ void Worker::resume(Fiber* fiber) {
         return;
     }
   }
+}
+
+void Worker::main() {
+  char name[16];
+  std::snprintf(name, sizeof(name), "worker-%u", index_);
+  ::pthread_setname_np(::pthread_self(), name);
+
+  gc::ThreadScope attached;
+  mutator_ = gc::mutator();
+  exceptions_ = reinterpret_cast<ExceptionGlobals*>(abi::__cxa_get_globals());
+  base::adopt_thread_stack(sanitizer_);
+  last_poll_ns_.store(os::now_ns(), std::memory_order_relaxed);
+  set_current_worker(this);
+
+  for (;;) {
+    const Entry entry = next();
+    if (entry == 0) {
+      if (!sleep()) break;
+      continue;
+    }
+    if (just_woke_) ring_watcher();
+    Job* job = job_of(entry);
+    resume(job == nullptr ? fiber_of(entry) : fiber_for(job));
+  }
+
+  set_current_worker(nullptr);
+  while (Fiber* fiber = warm_) {
+    warm_ = fiber->pool_next;
+    scheduler_.registry.give(fiber);
+  }
+  warm_count_.store(0, std::memory_order_relaxed);
+}
+
+// [fiber.watch] V2: from now on this worker may be stuck in a fiber.
+void Worker::ring_watcher() {
+  just_woke_ = false;
+  const int watcher = scheduler_.sleepers.find_watcher();
+  if (watcher >= 0) scheduler_.workers[static_cast<unsigned>(watcher)]->ring();
+}
+
+Fiber* Worker::fiber_for(Job* job) {
+  Fiber* fiber = take_fiber(scheduler_.default_class);
+  fiber->job = job;
+  fiber->payload = nullptr;
+  fiber->control = nullptr;
+  prepare_fiber(fiber, "job");
+  counters_.jobs_started.add();
+  return fiber;
 }
 
 // The fiber has ended and is switched out. Its joiner is woken last: it sees the count go down first.

@@ -73,16 +73,16 @@ class Worker {
 
  private:
   friend void fiber_main(void* saved_sp, Worker* worker) noexcept;
-  friend void switch_out(const Departure& departure) noexcept;
+  friend void switch_out(Departure::Kind, bool (*)(Fiber*, void*), void*) noexcept;
 
-  // switch.cc
+  // switch.h
   void enter(Fiber* fiber) noexcept;
   void arrive_on_fiber(void* scheduler_sp) noexcept;
 
   // worker.cc
-  void run(Entry entry);
-  void start_job(Job* job);
   void resume(Fiber* fiber);
+  Fiber* fiber_for(Job* job);
+  void ring_watcher();
   void finish(Fiber* fiber);
   void queue_up(Entry entry, std::memory_order order);
   void make_ready(Fiber* fiber);
@@ -130,10 +130,6 @@ class Worker {
   std::atomic<std::int64_t> last_poll_ns_{0};
   std::atomic<std::uint32_t> rung_{0};  // futex, when there is no netpoll
 };
-
-// Leaves the calling fiber for its worker's scheduler context; returns when it is resumed, maybe on
-// another thread. Not in a flagged section.
-void switch_out(const Departure& departure) noexcept;
 
 // Readies an idle record for its first run: from here on the collector scans it.
 void prepare_fiber(Fiber* fiber, const char* name) noexcept;

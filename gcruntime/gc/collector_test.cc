@@ -259,7 +259,7 @@ TEST_F(CollectorTest, ThreadsAllocateWhileCyclesRunBackToBack) {
   native([&] {
     for (std::thread& thread : threads) thread.join();
   });
-  EXPECT_GT(cycles, 10);
+  EXPECT_GE(cycles, 3);
 }
 
 TEST_F(CollectorTest, TheHeapStaysWithinItsGoalWhileGarbageIsMade) {

@@ -118,8 +118,7 @@ Cursor::Cursor(std::string_view text, const StructuralIndex& index, const Limits
 // --- Names and strings ---------------------------------------------------------------------------
 
 bool Cursor::read_name(std::string_view& name) {
-  bool escaped;
-  const std::size_t at = offset();
+  bool escaped = false;
   if (!take_text("a member name", name, escaped)) return false;
   if (escaped) {
     if (name.size() <= kScratchBytes) {
@@ -131,7 +130,6 @@ bool Cursor::read_name(std::string_view& name) {
     }
   }
   if (token() != ':') return fail_expected("a colon");
-  static_cast<void>(at);
   ++next_;
   return true;
 }
@@ -162,7 +160,7 @@ bool Cursor::unescape(std::string_view raw, gc::String& value) {
 }
 
 bool Cursor::read_short_string(const char* expected, std::string_view& value) {
-  bool escaped;
+  bool escaped = false;
   const std::size_t at = offset();
   if (!take_text(expected, value, escaped)) return false;
   if (!escaped) return true;
@@ -312,7 +310,7 @@ bool Cursor::walk(char*& to) {
   };
   const auto take_string = [&](const char* expected) {
     std::string_view raw;
-    bool escaped;
+    bool escaped = false;
     if (!take_text(expected, raw, escaped)) return false;
     if (escaped) {
       if (const char* bad = find_bad_escape(raw)) return fail_escape(bad);
@@ -407,14 +405,13 @@ bool Cursor::copy_value(char*& to) { return walk<true>(to); }
 
 // --- Errors --------------------------------------------------------------------------------------
 
-bool Cursor::fail_at(std::size_t offset, int status, std::string message) {
+void Cursor::note(std::size_t offset, int status, std::string message) {
   if (error_ == nullptr) {
     error_ = std::make_unique<Error>(Error{status, offset, std::string(), std::move(message)});
   }
-  return false;
 }
 
-bool Cursor::fail_expected(const char* what) {
+void Cursor::note_expected(const char* what) {
   std::string message = "expected ";
   message += what;
   message += ", found ";
@@ -422,11 +419,7 @@ bool Cursor::fail_expected(const char* what) {
   const bool broken_atom = (c == 't' && !token_is("true")) || (c == 'f' && !token_is("false")) ||
                            (c == 'n' && !token_is("null"));
   message += broken_atom ? "something that is not JSON" : describe(c);
-  return fail_at(offset(), 400, std::move(message));
-}
-
-bool Cursor::fail_expected_at(std::size_t offset, const char* what) {
-  return fail_at(offset, 400, std::string("expected ") + what);
+  note(offset(), 400, std::move(message));
 }
 
 bool Cursor::in_member(std::string_view name) {

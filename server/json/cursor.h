@@ -13,11 +13,14 @@
 
 #include <emmintrin.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <string>
 #include <string_view>
+#include <utility>
 
 #include "gcruntime/gc/string.h"
 #include "server/json/error.h"
@@ -104,7 +107,7 @@ class Cursor {
 
   bool read_string(gc::String& value) {
     std::string_view raw;
-    bool escaped;
+    bool escaped = false;
     if (!take_text("a string", raw, escaped)) [[unlikely]] return false;
     if (escaped) [[unlikely]] return unescape(raw, value);
     value = gc::String(raw);
@@ -126,11 +129,23 @@ class Cursor {
 
   // --- Errors: each returns false ----------------------------------------------------------------
 
-  bool fail(const char* message) { return fail_at(offset(), 400, message); }
-  bool fail_at(std::size_t offset, int status, std::string message);
+  bool fail(const char* message) {
+    note(offset(), 400, message);
+    return false;
+  }
+  bool fail_at(std::size_t offset, int status, std::string message) {
+    note(offset, status, std::move(message));
+    return false;
+  }
   // "expected …, found …", at the next token.
-  bool fail_expected(const char* what);
-  bool fail_expected_at(std::size_t offset, const char* what);
+  bool fail_expected(const char* what) {
+    note_expected(what);
+    return false;
+  }
+  bool fail_expected_at(std::size_t offset, const char* what) {
+    note(offset, 400, std::string("expected ") + what);
+    return false;
+  }
   // Put a step before the error's path.
   bool in_member(std::string_view name);
   bool in_element(std::size_t index);
@@ -166,6 +181,9 @@ class Cursor {
   }
   bool unescape(std::string_view raw, gc::String& value);
   bool fail_escape(const char* at);
+  // The first error is kept.
+  [[gnu::cold]] void note(std::size_t offset, int status, std::string message);
+  [[gnu::cold]] void note_expected(const char* what);
   // A number, true, false or null: checks that it ends where the token ends.
   bool ends_token(const char* end) const noexcept {
     const char* const limit = token_end_limit();
