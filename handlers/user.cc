@@ -23,7 +23,6 @@ std::optional<std::string> validate(const UserInput& input) {
   if (input.name.size() > kMaxTextBytes) return "name is longer than 1024 bytes";
   if (input.email.view().find('@') == std::string_view::npos) return "email must contain an @";
   if (input.email.size() > kMaxTextBytes) return "email is longer than 1024 bytes";
-  if (!input.address) return "address must not be null";
   if (input.roles.size() > kMaxListLength) return "more than 100 roles";
   if (input.tags.size() > kMaxListLength) return "more than 100 tags";
   return std::nullopt;
@@ -37,7 +36,7 @@ User* make_user(std::int64_t id, const UserInput& input) {
   user->active = input.active;
   user->score = input.score;
   user->roles = input.roles;
-  user->address = input.address;
+  user->address = input.address ? input.address.get() : gc::make<Address>();
   user->tags = input.tags;
   return user;
 }

@@ -2,9 +2,11 @@
 // trace, the encoder and the decoder.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "gcruntime/gcruntime.h"
 
@@ -34,6 +36,10 @@ BOOST_DESCRIBE_STRUCT(User, (), (id, name, email, active, score, roles, address,
 // What POST and PUT accept: a user whose id is the server's business. An id in the body is accepted and
 // ignored, so that what GET answered can be PUT back.
 struct UserInput {
+  // All but name and email may be missing.
+  static constexpr std::array<std::string_view, 5> json_optional{"active", "score", "roles", "address",
+                                                                 "tags"};
+
   std::optional<std::int64_t> id;
   gc::String name;
   gc::String email;

@@ -38,8 +38,8 @@ void format(const AccessRecord& record, std::string& out) {
                 static_cast<int>(record.unix_ns / 1'000'000 % 1000));
   out += stamp;
   append_number(out, "status", static_cast<std::uint64_t>(record.status));
-  append_text(out, "method", record.method);
-  append_text(out, "route", record.route);
+  append_text(out, "method", to_string(record.method));
+  append_text(out, "route", *record.route);
   append_text(out, "target", std::string_view(record.target, record.target_bytes));
   if (record.target_cut != 0) out += ",\"target_cut\":true";
   append_number(out, "duration_us", record.duration_ns / 1000);

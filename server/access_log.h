@@ -15,14 +15,17 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 #include "metrics/counter.h"
+#include "server/method.h"
 
 namespace tailrace::http {
 
 enum class AccessLogMode : std::uint8_t { kOff, kErrors, kAll };
 
+// Trivial, so that a ring's memory is touched only as far as it fills.
 struct AccessRecord {
   std::int64_t unix_ns;
   std::uint64_t duration_ns;
@@ -30,9 +33,9 @@ struct AccessRecord {
   std::uint64_t response_bytes;
   std::uint64_t alloc_bytes;
   std::uint64_t alloc_objects;
-  std::string_view method;  // a literal
-  std::string_view route;   // a pattern of the route table
+  const std::string* route;  // a pattern of the route table
   int status;
+  Method method;
   std::uint8_t id_bytes;
   std::uint8_t target_bytes;
   std::uint8_t detail_bytes;
@@ -54,6 +57,7 @@ struct AccessRecord {
     return static_cast<std::uint8_t>(text.copy(to, room));
   }
 };
+static_assert(std::is_trivially_default_constructible_v<AccessRecord>);
 
 class AccessLog {
  public:

@@ -167,10 +167,21 @@ class StringBuilder {
   std::size_t capacity_ = 0;
 };
 
-// Joins pieces with one allocation.
+// Joins pieces with one allocation, or none if the result is at most 15 bytes.
 template <typename... Pieces>
 String concat(const Pieces&... pieces) {
-  StringBuilder builder((std::string_view(pieces).size() + ... + 0));
+  const std::size_t bytes = (std::string_view(pieces).size() + ... + 0);
+  if (bytes <= String::kInlineBytes) {
+    char text[String::kInlineBytes];
+    char* at = text;
+    const auto put = [&at](std::string_view piece) {
+      std::memcpy(at, piece.data(), piece.size());
+      at += piece.size();
+    };
+    (put(std::string_view(pieces)), ...);
+    return String(std::string_view(text, bytes));
+  }
+  StringBuilder builder(bytes);
   (builder.append(std::string_view(pieces)), ...);
   return builder.finish();
 }

@@ -1,0 +1,47 @@
+#include <optional>
+
+#include "handlers/api.h"
+#include "handlers/naive_json.h"
+#include "server/json/minify.h"
+
+namespace tailrace::api {
+namespace {
+
+void require_json(const Request& request) {
+  if (!is_json_type(request.content_type())) {
+    throw HttpError(415, "the body must be application/json");
+  }
+}
+
+}  // namespace
+
+void add_echo(App& app) {
+  app.post("/api/echo", [](Request& request) -> Response {
+    require_json(request);
+    http::Buffer body;
+    if (const std::optional<json::Error> refused = json::minify(request.body(), body)) {
+      return error(refused->status, refused->text());
+    }
+    return Response(200, http::kJsonType, std::move(body));
+  });
+}
+
+// Keeps a managed copy of the text at every step, as one does with strings of a language that has them.
+void add_naive_echo(App& app) {
+  app.post(
+      "/naive/echo",
+      [](Request& request) -> Response {
+        require_json(request);
+        const gc::String copy(request.body());
+        http::Buffer minified;
+        if (const std::optional<json::Error> refused = json::minify(request.body(), minified)) {
+          return error(refused->status, refused->text());
+        }
+        const gc::String answer(minified.view());
+        log_naively("echoed", {copy.size(), answer.size()});
+        return Response::text(200, answer, http::kJsonType);
+      },
+      {.arena = false});
+}
+
+}  // namespace tailrace::api

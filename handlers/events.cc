@@ -1,0 +1,26 @@
+#include "handlers/event.h"
+#include "handlers/api.h"
+
+namespace tailrace::api {
+
+void add_events(App& app) {
+  app.post("/api/events", [](Request& request) -> Response {
+    const auto& events = *request.json<gc::Vector<Event>>();
+    if (events.size() > kMaxEvents) return error(422, "more than 10000 events");
+    EventsAccepted answer;
+    answer.accepted = static_cast<std::int64_t>(events.size());
+    answer.keys.reserve(events.size());
+    for (const Event& event : events) {
+      gc::StringBuilder key(event.type.size() + event.id.size() + 22);
+      key.append(event.type);
+      key.append(':');
+      key.append(event.id);
+      key.append(':');
+      key.append(event.user_id);
+      answer.keys.push_back(key.finish());
+    }
+    return json(answer);
+  });
+}
+
+}  // namespace tailrace::api
