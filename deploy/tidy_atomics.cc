@@ -118,7 +118,10 @@ void note_name(const File& file, std::string_view code, std::size_t at, bool is_
   const std::string_view name = word_at(code, at);
   if (name.empty() || name == "const" || name == "operator") return;
   const std::size_t next = skip_space(code, at + name.size());
-  if (next < code.size() && code[next] == '(') return;  // a function that returns one
+  if (next < code.size() && code[next] == '(') {  // a function that returns one, or `name(initial)`
+    if (!is_std) tree.managed.emplace(name);
+    return;
+  }
   tree.positions[file.path].insert(at);
   Unit& unit = tree.units[unit_of(file.path)];
   if (!is_std) {

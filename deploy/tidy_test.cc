@@ -161,6 +161,7 @@ TEST_F(TidyTest, AtomicOperationsNameTheirOrder) {
            "\"n_.load()\";\n",
            "gc::Atomic<User> user_;\nUser* f() { return user_.load(); }\nvoid f(User* u) { "
            "user_.store(u); }\n",
+           "gc::Atomic<User>& place(int i);\nvoid f(User* u) { place(1).store(u); }\n",
            "std::atomic<S*> s_;\nint f() { return s_.load(std::memory_order_acquire)->n; }\n",
            "struct A { std::atomic<long> n; };\nstruct B { long n; };\nvoid f(B& b) { b.n++; }\n",
            "struct A { std::atomic<long> hits{0}; };\nA a{.hits = 1};\n",

@@ -61,7 +61,7 @@ TEST(Exporter, GoInfoIsTheFirstFamily) {
   const RuntimeCollector collector(registry, nullptr);
   const std::string text = Exporter(registry).scrape();
   EXPECT_TRUE(text.starts_with("# HELP go_info ")) << text.substr(0, 200);
-  EXPECT_TRUE(has_line(text, "go_info{version=\"tailrace-0.1.0\"} 1"));
+  EXPECT_TRUE(has_line(text, "go_info{version=\"tailrace-" + version() + "\"} 1"));
   EXPECT_TRUE(has_line(text, "go_gc_gomemlimit_bytes 9.223372036854776e+18"));
   EXPECT_NE(text.find("go_gc_duration_seconds{quantile=\"0.25\"}"), std::string::npos);
   EXPECT_NE(text.find("\ngo_gc_duration_seconds_count "), std::string::npos);

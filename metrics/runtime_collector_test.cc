@@ -125,7 +125,8 @@ TEST(RuntimeCollector, HasEveryNameOfGosDefaultSet) {
     EXPECT_EQ(find_family(families, name)->kind, Kind::kCounter) << name;
   }
   EXPECT_EQ(families[0].name, "go_info");
-  EXPECT_EQ(families[0].series[0].labels, (std::vector<Label>{{"version", "tailrace-0.1.0"}}));
+  EXPECT_EQ(families[0].series[0].labels,
+            (std::vector<Label>{{"version", "tailrace-" + version()}}));
 }
 
 TEST(RuntimeCollector, NamesStandOnceAndHaveHelp) {

@@ -73,9 +73,9 @@ const StatusLines kStatusLines;
 }  // namespace
 
 HttpError::HttpError(int status, std::string message)
-    : HttpError(status, std::string(error_code(status)), std::move(message)) {}
+    : HttpError(status, std::string(code_of_status(status)), std::move(message)) {}
 
-std::string_view error_code(int status) noexcept {
+std::string_view code_of_status(int status) noexcept {
   switch (status) {
     case 400: return "bad_request";
     case 401: return "unauthorized";

@@ -35,7 +35,7 @@ class BadRequest : public HttpError {
 };
 
 // "bad_request" for 400, "internal" for what has no code of its own.
-std::string_view error_code(int status) noexcept;
+std::string_view code_of_status(int status) noexcept;
 // "HTTP/1.1 200 OK\r\n"; for a status without a known phrase the phrase is empty. 100 <= status <= 599.
 std::string_view status_line(int status) noexcept;
 

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <string_view>
+#include <type_traits>
 
 #include "server/ascii.h"
 #include "server/limits.h"
@@ -13,9 +14,10 @@
 
 namespace tailrace::http {
 
+// Trivial, so that a table of them is not cleared.
 struct Slice {
-  std::uint16_t offset = 0;
-  std::uint16_t bytes = 0;
+  std::uint16_t offset;
+  std::uint16_t bytes;
 };
 
 struct Field {
@@ -26,6 +28,7 @@ struct Field {
 struct Head {
   static constexpr std::uint16_t kNoField = UINT16_MAX;
 
+  Head() noexcept { clear(); }  // NOLINT: the table stays as it is
   // Everything but the table.
   void clear() noexcept {
     content_length = 0;
@@ -35,7 +38,7 @@ struct Head {
     method = Method::kOther;
     minor_version = 1;
     has_content_length = chunked = expect_continue = keep_alive = asterisk = false;
-    target = path = query = host = Slice{};
+    target = path = query = host = Slice{0, 0};
   }
 
   std::string_view view(Slice slice) const noexcept { return {base + slice.offset, slice.bytes}; }
@@ -68,5 +71,6 @@ struct Head {
   Slice host;   // of the target's URI if it had one, else of the Host field
   Field table[kMaxFields];
 };
+static_assert(std::is_trivially_default_constructible_v<Field>);
 
 }  // namespace tailrace::http

@@ -82,7 +82,7 @@ Response& Response::header(std::string_view name, std::string_view value) & {
 
 Response error(int status, std::string_view code, std::string_view message) {
   Response response(status, kJsonType);
-  if (!json::encode(ErrorBody{code.empty() ? error_code(status) : code, message}, response.body())) {
+  if (!json::encode(ErrorBody{code.empty() ? code_of_status(status) : code, message}, response.body())) {
     throw std::bad_alloc();
   }
   return response;

@@ -39,18 +39,15 @@ class Service {
   // Makes a reply instead of the handler's, or nothing if the request may pass.
   using Guard = std::function<std::optional<Response>(const Request&)>;
 
-  Service(Shared& shared, metrics::HttpInstruments& instruments)
-      : shared_(shared), instruments_(instruments), unmatched_(instruments.route(kUnmatched)) {}
-
-  // Before the listeners open. The routes are labelled by their patterns.
-  Router& router() noexcept { return router_; }
-  const Router& router() const noexcept { return router_; }
-  void set_guard(Guard guard) { guard_ = std::move(guard); }
-  // Gives every route its instruments.
-  void seal() {
-    for (const auto& route : router_.routes()) route->instruments = &instruments_.route(route->pattern);
+  Service(Shared& shared, const Router& router, metrics::HttpInstruments& instruments)
+      : shared_(shared), router_(router), unmatched_(instruments.route(kUnmatched)) {
+    // Routes are labelled by their patterns.
+    for (const auto& route : router.routes()) route->instruments = &instruments.route(route->pattern);
   }
 
+  const Router& router() const noexcept { return router_; }
+  // Before the listener opens.
+  void set_guard(Guard guard) { guard_ = std::move(guard); }
   Shared& shared() noexcept { return shared_; }
   const Guard& guard() const noexcept { return guard_; }
   metrics::RouteInstruments& unmatched() noexcept { return unmatched_; }
@@ -59,9 +56,8 @@ class Service {
 
  private:
   Shared& shared_;
-  metrics::HttpInstruments& instruments_;
+  const Router& router_;
   metrics::RouteInstruments& unmatched_;
-  Router router_;
   Guard guard_;
 };
 

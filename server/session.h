@@ -73,6 +73,7 @@ class Session {
   Refusal refusal_;
   bool drained_ = false;      // a read found less than it asked for
   bool ended_ = false;        // the peer sends no more, or is gone
+  bool abandoned_ = false;    // in the middle of a body
   bool close_after_ = false;  // the reply
   bool linger_ = false;       // input may be on its way that nobody will read
   std::string detail_;        // what the handler threw

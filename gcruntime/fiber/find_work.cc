@@ -133,7 +133,8 @@ void Worker::expire_timers(TimerHeap& timers, std::int64_t now_ns, bool try_only
   if (several && scheduler_.wake_one()) counters_.wakes.add();
 }
 
-// [fiber.rescue] Polls for those who are stuck in a fiber: their sockets and timers must not wait.
+// [fiber.rescue] Serves those who are stuck in a fiber: what waits in their ring, their timers and their
+// sockets must not wait for it. Idle workers would steal from the ring anyway; busy ones come here.
 void Worker::rescue_others(std::int64_t now_ns) {
   const unsigned workers = scheduler_.options.workers;
   for (unsigned i = 1; i < workers; ++i) {
@@ -147,6 +148,12 @@ void Worker::rescue_others(std::int64_t now_ns) {
     other.last_poll_ns_.store(now_ns, std::memory_order_relaxed);
     if (other.timers_.next_deadline_ns() <= now_ns) {
       expire_timers(other.timers_, now_ns, /*try_only=*/true);
+    }
+    if (scheduler_.options.steal) {
+      Entry batch[RunQueue::kHalf];
+      const std::uint32_t count = other.queue_.steal(batch);
+      counters_.steals.add(count);
+      for (std::uint32_t k = 0; k < count; ++k) queue_up(batch[k], std::memory_order_seq_cst);
     }
     Netpoll* netpoll = scheduler_.options.netpoll;
     if (netpoll == nullptr) continue;

@@ -11,16 +11,16 @@ namespace {
 // How much a thread allocates before it tells the collector: the shared counter is touched rarely.
 constexpr std::uint64_t kFlushBytes = 32 * 1024;
 
-void flush_counts(Mutator& self, std::uint64_t at_least) {
+}  // namespace
+
+void flush_counts(Mutator& self, std::uint64_t at_least_bytes) noexcept {
   heap::WorkerCache& cache = self.cache;
   const std::uint64_t allocated = cache.counts.bytes + cache.counts.large_bytes;
   const std::uint64_t untold = allocated - cache.flushed_bytes;
-  if (untold < at_least) return;
+  if (untold < at_least_bytes) return;
   cache.flushed_bytes = allocated;
   Collector::instance().note_allocated(untold);
 }
-
-}  // namespace
 
 void after_refill() noexcept {
   poll();
@@ -48,8 +48,8 @@ void* allocate_large(std::size_t payload_bytes, std::uint16_t type, std::uint32_
     // object that keeps its memory but is not looked into.
     if (!noscan) *reinterpret_cast<std::uint64_t*>(slot) = 0;
     span->large_alloc.store(1, std::memory_order_release);
-    self->cache.counts.large_bytes += span->bytes();
-    self->cache.counts.large_objects += 1;
+    bump(self->cache.counts.large_bytes, span->bytes());
+    bump(self->cache.counts.large_objects, 1);
   }
   leave_section();
   if (slot == nullptr) out_of_memory(bytes);

@@ -26,6 +26,8 @@ void* allocate_large(std::size_t payload_bytes, std::uint16_t type, std::uint32_
                      bool noscan);
 // After a cache was refilled: answers the collector and tells the pacer; outside the section.
 void after_refill() noexcept;
+// Tells the pacer what the thread has allocated since it last did. Outside the section.
+void flush_counts(Mutator& self, std::uint64_t at_least_bytes = 0) noexcept;
 [[noreturn]] void out_of_memory(std::size_t bytes);
 }  // namespace internal
 

@@ -1,5 +1,6 @@
 #include "gcruntime/gc/collector.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cinttypes>
 #include <cstdio>
@@ -11,6 +12,7 @@
 #include "gcruntime/gc/verifier.h"
 #include "gcruntime/gc/world.h"
 #include "gcruntime/heap/heap.h"
+#include "gcruntime/heap/span.h"
 #include "gcruntime/os/clock.h"
 
 namespace tailrace::gc {
@@ -90,32 +92,29 @@ void Collector::note_allocated(std::uint64_t bytes) noexcept {
   const std::uint64_t sum = allocated_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
   if (sum < trigger_.load(std::memory_order_relaxed)) return;
   // Acquire-release: pairs with run_cycle's release, after which allocated_ counts from zero again.
-  if (!requested_.exchange(true, std::memory_order_acq_rel)) request(false);
-  if (sum >= backstop_.load(std::memory_order_relaxed)) {
-    std::uint64_t next = 0;
-    native([&] {
-      const std::lock_guard guard(mutex_);
-      next = begun_ + 1;
-    });
-    if (requested_.load(std::memory_order_acquire)) wait_for_cycle(next);
-  }
+  if (!requested_.exchange(true, std::memory_order_acq_rel)) request();
+  if (sum >= backstop_.load(std::memory_order_relaxed)) wait_for_cycle();
 }
 
-void Collector::request(bool forced) {
+void Collector::request() noexcept {
   native([&] {
     {
       const std::lock_guard guard(mutex_);
-      requested_.store(true, std::memory_order_release);
-      forced_ = forced_ || forced;
+      // Acquire pairs with run_cycle's release: a cycle that has ended since did what was to be asked.
+      if (!requested_.load(std::memory_order_acquire)) return;
+      wanted_ = std::max(wanted_, begun_ + 1);
     }
     work_.notify_one();
   });
 }
 
-void Collector::wait_for_cycle(std::uint64_t number) {
+void Collector::wait_for_cycle() noexcept {
   native([&] {
     std::unique_lock lock(mutex_);
-    done_.wait(lock, [&] { return ended_ >= number || !requested_.load(std::memory_order_acquire); });
+    const std::uint64_t number = begun_ + 1;
+    done_.wait(lock, [&] {
+      return ended_ >= number || !requested_.load(std::memory_order_acquire);
+    });
   });
 }
 
@@ -123,10 +122,13 @@ void Collector::collect() {
   static_cast<void>(mutator());
   native([&] {
     std::unique_lock lock(mutex_);
-    // A cycle that has begun may have passed what the caller has just let go.
+    // A cycle that has begun may have passed what the caller has just let go. This runs in a native
+    // scope, so perhaps in the middle of such a cycle, which must not take the request for its own.
     const std::uint64_t number = begun_ + 1;
-    requested_.store(true, std::memory_order_release);
+    wanted_ = std::max(wanted_, number);
     forced_ = true;
+    // Relaxed: advice to the slow path.
+    requested_.store(true, std::memory_order_relaxed);
     work_.notify_one();
     done_.wait(lock, [&] { return ended_ >= number; });
   });
@@ -140,18 +142,17 @@ void Collector::run() {
     {
       std::unique_lock lock(mutex_);
       const auto due = std::chrono::nanoseconds(last_end_ns_ + kPeriodNs - os::now_ns());
-      work_.wait_for(lock, due,
-                     [this] { return requested_.load(std::memory_order_acquire); });
-      if (!requested_.load(std::memory_order_acquire)) {
-        // Two minutes without a cycle.
-        if (options_.percent < 0) {
-          last_end_ns_ = os::now_ns();
-          continue;
-        }
+      const bool asked = work_.wait_for(lock, due, [this] { return begun_ < wanted_; });
+      // Two minutes without a cycle: one is run unless cycles are off.
+      if (!asked && options_.percent < 0) {
+        last_end_ns_ = os::now_ns();
+        continue;
       }
       forced = forced_;
       forced_ = false;
       ++begun_;
+      // Relaxed: advice to the slow path.
+      requested_.store(true, std::memory_order_relaxed);
     }
     run_cycle(forced);
   }
@@ -209,6 +210,7 @@ void Collector::run_cycle(bool forced) {
   pause_total_ns_ += pause;
   pauses_ns_[(ended_ - 1) % MemStats::kPauses] = pause;
   gc_cpu_ns_ += static_cast<std::uint64_t>(cpu_ns);
+  mark_queue_bytes_ = marker.queue_sys_bytes();
   last_end_ns_ = end;
   last_end_unix_ns_ = unix_now_ns();
   if (options_.trace) {
@@ -273,13 +275,13 @@ void Collector::fill(MemStats& stats) {
     stats.gc_percent = options_.percent;
     stats.pause_count = ended_ < MemStats::kPauses ? ended_ : MemStats::kPauses;
     for (std::size_t i = 0; i < stats.pause_count; ++i) stats.pauses_ns[i] = pauses_ns_[i];
-    stats.gc_sys = levels.tables_sys_bytes + (marker_ == nullptr ? 0 : marker_->queue_sys_bytes());
+    stats.gc_sys = levels.tables_sys_bytes + mark_queue_bytes_;
   });
   stats.heap_inuse = levels.inuse_bytes;
   stats.heap_idle = levels.idle_bytes;
   stats.heap_released = levels.released_bytes;
   stats.heap_sys = levels.inuse_bytes + levels.idle_bytes;
-  stats.mspan_inuse = levels.span_records * 64;
+  stats.mspan_inuse = levels.span_records * sizeof(heap::Span);
   stats.mspan_sys = levels.span_record_sys_bytes;
   stats.mcache_inuse = stats.mcache_sys = mutators * sizeof(Mutator);
   stats.other_sys = root_table_bytes();

@@ -38,17 +38,19 @@ class Collector {
   static constexpr std::int64_t kPeriodNs = std::int64_t{120} * 1'000'000'000;
 
   [[noreturn]] void run();
-  void request(bool forced);
+  void request() noexcept;
   void run_cycle(bool forced);
   void set_trigger() noexcept;
   void print_trace(std::uint64_t number, const std::int64_t* times_ns, std::int64_t cpu_ns,
                    std::uint64_t heap_before, std::uint64_t goal);
-  void wait_for_cycle(std::uint64_t number);
+  void wait_for_cycle() noexcept;
 
   // Read by the allocation slow path.
   alignas(64) std::atomic<std::uint64_t> allocated_{0};  // since the last cycle, flushed counts
   std::atomic<std::uint64_t> trigger_{kSmallestHeapBytes};  // allocated_ that asks for a cycle
   std::atomic<std::uint64_t> backstop_{UINT64_MAX};         // allocated_ that waits for one
+  // A cycle has been asked for or is running, so that the slow path need not ask: set by whoever asks,
+  // cleared when allocated_ is. Only advice; what the collector's thread goes by is wanted_.
   std::atomic<bool> requested_{false};
 
   std::mutex mutex_;  // guards all below
@@ -56,7 +58,8 @@ class Collector {
   std::condition_variable done_;
   bool started_ = false;
   bool forced_ = false;
-  std::uint64_t begun_ = 0;  // cycles begun
+  std::uint64_t begun_ = 0;   // cycles begun
+  std::uint64_t wanted_ = 0;  // a cycle is due while begun_ < wanted_
   std::uint64_t ended_ = 0;
   CollectorOptions options_;
 
@@ -68,12 +71,13 @@ class Collector {
   std::uint64_t forced_cycles_ = 0;
   std::uint64_t pause_total_ns_ = 0;
   std::uint64_t gc_cpu_ns_ = 0;
+  std::uint64_t mark_queue_bytes_ = 0;
   std::int64_t last_end_unix_ns_ = 0;
   std::int64_t last_end_ns_ = 0;
   std::int64_t started_ns_ = 0;
   std::uint64_t pauses_ns_[MemStats::kPauses] = {};
 
-  Marker* marker_ = nullptr;  // made by the thread; lives for ever
+  Marker* marker_ = nullptr;  // the thread's own; lives for ever
 };
 
 }  // namespace tailrace::gc

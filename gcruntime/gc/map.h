@@ -69,6 +69,7 @@ class Map {
 
   Map() noexcept = default;
   Map(const Map& other) {
+    reserve(other.size());
     for (const Entry& entry : other) insert_or_assign(entry.key, entry.value);
   }
   Map(Map&& other) noexcept : backing_(other.backing_), count_(other.count_), used_(other.used_) {
@@ -125,7 +126,15 @@ class Map {
     entry->value = value;
     return inserted;
   }
-  V& operator[](const K& key) { return find_or_add(key).first->value; }
+  // The value; a new key's is value-initialised.
+  V& operator[](const K& key) {
+    auto [entry, inserted] = find_or_add(key);
+    // Zeros are a fresh V for all but types with initialisers of their own.
+    if constexpr (!kZeroIsFresh) {
+      if (inserted) entry->value = V();
+    }
+    return entry->value;
+  }
   template <typename Q>
   bool erase(const Q& key) noexcept {
     Entry* entry = find_entry(key);
@@ -144,6 +153,7 @@ class Map {
   static constexpr std::uint64_t kEmpty = 0;
   static constexpr std::uint64_t kErased = 1;
   static constexpr std::uint64_t kFirstHash = std::uint64_t{1} << 63;
+  static constexpr bool kZeroIsFresh = std::is_arithmetic_v<V> || std::is_enum_v<V>;
 
   Entry* entries() const noexcept { return static_cast<Entry*>(backing_.get()); }
   // A power of two. It stands in the word before the entries: the object's header counts its elements;
@@ -194,7 +204,8 @@ class Map {
     while (all[i].state >= kFirstHash) i = (i + 1) & mask;
     return &all[i];
   }
-  // A new backing with room for `count` entries at most half full.
+  // A new backing with room for `count` entries at most half full. The entries are copied as words: the
+  // old backing stays as it was for references into it (map.insert(key, *map.find(other))).
   void rehash(std::size_t count) {
     static_assert(Traceable<K> && Traceable<V> && std::is_trivially_destructible_v<K> &&
                   std::is_trivially_destructible_v<V> && alignof(Entry) == 8);
@@ -204,9 +215,7 @@ class Map {
     Entry* larger = allocate_entries(larger_capacity);
     for (Entry& entry : *this) {
       Entry* place = free_entry(larger, larger_capacity, entry.state);
-      place->key = entry.key;
-      place->value = std::move(entry.value);
-      place->state = entry.state;
+      store_range(place, &entry, sizeof(Entry) / 8);
     }
     backing_ = larger;
     used_ = count_;

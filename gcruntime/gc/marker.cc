@@ -62,6 +62,15 @@ TAILRACE_ALWAYS_INLINE void Marker::set_mark(const heap::ObjectPlace& place) noe
 void Marker::shade_conservatively(std::uintptr_t word) noexcept {
   if (!heap::contains(word)) return;
   const heap::ObjectPlace place = heap::find_object(word);
+  shade_found(place);
+  if ((word == place.slot || place.slot == 0) && heap::contains(word - 1)) {
+    // Past the end of the slot before? Compilers keep an array by its end alone.
+    const heap::ObjectPlace before = heap::find_object(word - 1);
+    if (before.slot + before.slot_bytes == word) shade_found(before);
+  }
+}
+
+void Marker::shade_found(const heap::ObjectPlace& place) noexcept {
   // A free slot's bits may be anything: only what is allocated is an object.
   if (place.slot == 0 || !place.allocated()) return;
   ++stats_.conservative_hits;

@@ -24,7 +24,7 @@ class Marker {
   // Forgets the last cycle's counts. Its queues are empty.
   void begin_cycle() noexcept { stats_ = Stats{}; }
 
-  // A word from a stack or a register: any bit pattern. Shades the object it points into, if it does.
+  // A word from a stack or a register: any bit pattern. Shades the object it points into or just behind.
   void shade_conservatively(std::uintptr_t word) noexcept;
   // [low, high) of a stack; alignment 8.
   void scan_stack(const void* low, const void* high) noexcept;
@@ -52,6 +52,7 @@ class Marker {
   static constexpr std::size_t kQueueEntries = std::size_t{1} << 32;  // of address space, 64 GiB
 
   void push(Grey grey) noexcept;
+  void shade_found(const heap::ObjectPlace& place) noexcept;
   void set_mark(const heap::ObjectPlace& place) noexcept;
   void enqueue_pointer(std::uintptr_t word) noexcept;
   void flush_pointers() noexcept;

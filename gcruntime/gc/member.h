@@ -12,8 +12,21 @@
 
 namespace tailrace::gc {
 
+namespace internal {
+// Such an object inside another may have an odd address, which the marker takes for an inline String's
+// word: nothing would keep the outer object alive.
+template <typename T>
+inline constexpr bool kMayBeOdd = false;
+template <typename T>
+  requires(std::is_arithmetic_v<T> || std::is_enum_v<T>)
+inline constexpr bool kMayBeOdd<T> = sizeof(T) == 1;
+}  // namespace internal
+
 template <typename T>
 class Member {
+  static_assert(!internal::kMayBeOdd<T>,
+                "a Member to a single byte: keep a pointer to the object that it is part of");
+
  public:
   Member() noexcept { store_initial_null(&slot_); }
   // Implicit from T* (and derived), never from integers.

@@ -39,7 +39,7 @@ class Mutator {
   // The span caches and the allocation counters; only the own thread touches them, and the collector
   // while this thread is stopped.
   heap::WorkerCache cache;
-  AllocCounts counts() const noexcept { return cache.counts; }
+  AllocCounts counts() const noexcept { return cache.counts; }  // by the own thread
 
   // The stack the thread runs on now: the thread's own, or a fiber's. [low, high). The scheduler sets
   // them inside the switch's section.
@@ -68,9 +68,12 @@ class Mutator {
   std::uintptr_t scan_low_ = 0;
   const void* signal_context_ = nullptr;
   std::atomic<Status> status_{Status::kRunning};
-  bool signal_sent_ = false;  // collector only
   int thread_id_ = 0;
   void* signal_stack_ = nullptr;
+  // What sigaltstack had before the thread was attached.
+  void* previous_signal_stack_ = nullptr;
+  std::size_t previous_signal_stack_bytes_ = 0;
+  int previous_signal_stack_flags_ = 0;
   Mutator* next_ = nullptr;  // World's list, under its lock
 };
 

@@ -1,5 +1,6 @@
 #include "gcruntime/gc/root.h"
 
+#include <atomic>
 #include <mutex>
 
 #include "gcruntime/gc/root_table.h"
@@ -47,7 +48,6 @@ void add_chunk() {
 namespace internal {
 
 void** acquire_root_cell() {
-  static_cast<void>(mutator());  // attached?
   const Section section;
   const std::lock_guard guard(table_lock);
   if (free_cells == nullptr) add_chunk();
@@ -58,10 +58,12 @@ void** acquire_root_cell() {
 }
 
 void release_root_cell(void** cell) noexcept {
-  static_cast<void>(mutator());
+  // Not only by attached threads: a static Root ends when main's ThreadScope is long gone. Such a thread
+  // may write the cell while the collector reads it, hence the atomic store.
   const Section section;
   const std::lock_guard guard(table_lock);
-  *cell = tagged(free_cells);
+  // Relaxed: the scan sees the old object or a free cell, and either is right.
+  std::atomic_ref<void*>(*cell).store(tagged(free_cells), std::memory_order_relaxed);
   free_cells = cell;
 }
 
@@ -69,7 +71,9 @@ void release_root_cell(void** cell) noexcept {
 
 void for_each_root(VisitRoot visit, void* visitor) noexcept {
   for (Chunk* chunk = chunks; chunk != nullptr; chunk = chunk->next) {
-    for (void* value : chunk->cells) {
+    for (void*& cell : chunk->cells) {
+      // Relaxed: the world is stopped; see release_root_cell for who still writes.
+      void* value = std::atomic_ref<void*>(cell).load(std::memory_order_relaxed);
       if (value != nullptr && !is_free(value)) visit(visitor, value);
     }
   }

@@ -1,5 +1,5 @@
 // Root<T>: keeps a managed object alive from anywhere: statics, malloc memory, std containers,
-// exceptions, std::function. Any attached thread may make, copy, move and destroy it.
+// exceptions, std::function. Any attached thread may make and copy it, any thread move and destroy it.
 //
 //   Root<User>            a pointer to a User; null by default
 //   Root<Vector<Item>>    owns a Vector (String, Map): boxed in a managed object made on construction
@@ -95,7 +95,9 @@ class Root {
       return other.get();
     }
   }
+  static_assert(!internal::kMayBeOdd<T>, "see Member");
   void set(T* object) {
+    static_cast<void>(mutator());  // attached?
     if (cell_ == nullptr) {
       if (object == nullptr) return;
       cell_ = internal::acquire_root_cell();

@@ -177,13 +177,15 @@ struct Coverage {
   bool words[WordSet::kMaxBytes / 8]{};
 };
 
-// Types may say that a word which no member covers is padding (alignas) by specialising this.
+// Types may say that a word which no member covers is padding (alignas), or a second base's vptr, by
+// specialising this.
 template <typename T>
-inline constexpr bool kAllowUndescribedWords = std::is_polymorphic_v<T>;
+inline constexpr bool kAllowUndescribedWords = false;
 
 template <typename T>
 constexpr bool covers_every_word() {
   Coverage<T> covered;
+  covered.words[0] = std::is_polymorphic_v<T>;  // the vptr
   boost::mp11::mp_for_each<Members<T>>([&](auto d) {
     using D = decltype(d);
     const std::size_t offset = member_offset<T, D>(0);

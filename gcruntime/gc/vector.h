@@ -8,7 +8,9 @@
 // stop the program in builds with debug checks.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <initializer_list>
 #include <type_traits>
 #include <utility>
@@ -169,16 +171,20 @@ class Vector {
     std::size_t capacity;
     if constexpr (kNoscan<T>) {
       const std::size_t usable = usable_noscan_bytes(wanted * sizeof(T));
-      capacity = usable / sizeof(T);
+      capacity = std::min<std::size_t>(usable / sizeof(T), UINT32_MAX);
       larger = static_cast<T*>(allocate_noscan(usable + 1));
     } else {
       const std::size_t usable = usable_scanned_bytes(wanted * sizeof(T));
-      capacity = usable / sizeof(T);
+      capacity = std::min<std::size_t>(usable / sizeof(T), UINT32_MAX);
       larger = static_cast<T*>(
           allocate_scanned(usable + 1, kTypeNumber<T>, static_cast<std::uint32_t>(capacity)));
     }
-    T* old = elements();
-    for (std::size_t i = 0; i < size_; ++i) ::new (static_cast<void*>(larger + i)) T(std::move(old[i]));
+    // Relocation: the elements' bytes move, and nobody destroys the old ones.
+    if constexpr (!kNoscan<T>) {
+      store_range(larger, elements(), size_ * kWordsPerElement);
+    } else if (size_ > 0) {
+      std::memcpy(static_cast<void*>(larger), elements(), size_ * sizeof(T));
+    }
     backing_ = larger;
     capacity_ = static_cast<std::uint32_t>(capacity);
   }

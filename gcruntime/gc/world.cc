@@ -13,9 +13,17 @@
 #include <cstring>
 #include <new>
 
+#include "gcruntime/gc/allocate.h"
 #include "gcruntime/gc/collector.h"
 #include "gcruntime/heap/heap.h"
 #include "gcruntime/os/clock.h"
+
+#if TAILRACE_ASAN
+// The scan reads the real stacks; fake ones (the default from g++ 13 on) would hide locals from it.
+extern "C" [[gnu::weak, gnu::visibility("default")]] const char* __asan_default_options() {
+  return "detect_stack_use_after_return=0";
+}
+#endif
 
 namespace tailrace::gc {
 
@@ -25,6 +33,7 @@ constinit std::atomic<std::uint32_t> stop_request{0};
 namespace {
 
 constexpr std::int64_t kSignalAfterNs = 100'000;
+constexpr std::int64_t kSignalAgainNs = 2'000'000;
 constexpr std::size_t kSignalStackBytes = 64 * 1024;
 
 int stop_signal() { return SIGRTMIN + 5; }
@@ -93,7 +102,16 @@ void World::attach_current_thread() {
   stack_t alternate{};
   alternate.ss_sp = stack;
   alternate.ss_size = kSignalStackBytes;
-  TAILRACE_CHECK(::sigaltstack(&alternate, nullptr) == 0, "sigaltstack");
+  stack_t previous{};
+  TAILRACE_CHECK(::sigaltstack(&alternate, &previous) == 0, "sigaltstack");
+  self->previous_signal_stack_ = previous.ss_sp;
+  self->previous_signal_stack_bytes_ = previous.ss_size;
+  self->previous_signal_stack_flags_ = previous.ss_flags;
+  // Threads inherit their creator's mask, and masking everything is common.
+  sigset_t ours;
+  ::sigemptyset(&ours);
+  ::sigaddset(&ours, stop_signal());
+  ::pthread_sigmask(SIG_UNBLOCK, &ours, nullptr);
 
   {
     // Waits while the world is stopped.
@@ -108,11 +126,13 @@ void World::attach_current_thread() {
 
 void World::detach_current_thread() {
   Mutator* self = mutator();
+  // Threads that come and go must still add up to a cycle.
+  internal::flush_counts(*self);
   // A native scope: the mutex may be held by a collector that waits for this very thread.
   native([&] { mutex_.lock(); });
   // Nobody stops the world now, and a late signal finds the request withdrawn.
   enter_section();
-  heap::flush_cache(self->cache);
+  heap::return_cache(self->cache);
   base::clear_section();
   base::set_pending(false);
   ended_ = ended_ + self->cache.counts;
@@ -124,9 +144,11 @@ void World::detach_current_thread() {
   }
   base::set_current_mutator(nullptr);
   mutex_.unlock();
-  stack_t disable{};
-  disable.ss_flags = SS_DISABLE;
-  ::sigaltstack(&disable, nullptr);
+  stack_t previous{};
+  previous.ss_sp = self->previous_signal_stack_;
+  previous.ss_size = self->previous_signal_stack_bytes_;
+  previous.ss_flags = self->previous_signal_stack_flags_;
+  ::sigaltstack(&previous, nullptr);
   ::munmap(self->signal_stack_, kSignalStackBytes);
   delete self;
 }
@@ -148,22 +170,34 @@ std::int64_t World::stop() {
     }
     return true;
   };
-  for (Mutator* each = first_; each != nullptr; each = each->next_) each->signal_sent_ = false;
-  for (unsigned spins = 0; !all_stopped(); ++spins) {
-    if (os::now_ns() - begin < kSignalAfterNs) {
+  std::int64_t signal_at = begin + kSignalAfterNs;
+  std::int64_t signal_gap = kSignalAgainNs;
+  while (!all_stopped()) {
+    const std::int64_t now = os::now_ns();
+    if (now - begin < kSignalAfterNs) {
       __builtin_ia32_pause();
       continue;
     }
-    for (Mutator* each = first_; each != nullptr; each = each->next_) {
-      if (each->signal_sent_ || stopped(*each)) continue;
-      // Once: the handler answers, or leaves a mark that the section's exit answers.
-      ::syscall(SYS_tgkill, ::getpid(), each->thread_id_, stop_signal());
-      each->signal_sent_ = true;
+    if (now >= signal_at) {
+      for (Mutator* each = first_; each != nullptr; each = each->next_) {
+        if (!stopped(*each)) send_signal(*each);
+      }
+      // Once is enough: the handler answers, or leaves a mark that the section's exit answers. Again,
+      // ever more rarely, for the thread that was in another signal's handler, or whose queue was full.
+      signal_at = now + signal_gap;
+      signal_gap *= 2;
     }
     // More runnable threads than cores: the ones we wait for need this one.
     ::sched_yield();
   }
   return os::now_ns() - begin;
+}
+
+void World::send_signal(Mutator& each) noexcept {
+  if (::syscall(SYS_tgkill, ::getpid(), each.thread_id_, stop_signal()) == 0) return;
+  TAILRACE_CHECK_VALUE(errno != ESRCH,
+                       "an attached thread ended inside its ThreadScope; its thread id:",
+                       each.thread_id_);
 }
 
 void World::start() {
@@ -192,6 +226,14 @@ void World::leave_stop(Mutator& self) noexcept {
   }
 }
 
+// Scanning from a stack pointer to another stack's end would read whatever lies between.
+void World::check_on_known_stack(const Mutator& self, std::uintptr_t sp) noexcept {
+  TAILRACE_CHECK_VALUE(sp > self.stack_low_ && sp < self.stack_high_,
+                       "an attached thread runs on a stack that the collector does not know (a "
+                       "coroutine library's?): use fibers; the stack pointer:",
+                       sp);
+}
+
 // The frame of the function that spills stays until the thread is started again; what lies below its
 // stack pointer holds nothing of the caller's.
 TAILRACE_NOINLINE void World::poll_slow() noexcept {
@@ -204,6 +246,7 @@ TAILRACE_NOINLINE void World::poll_slow() noexcept {
     if (stop_request.load(std::memory_order_acquire) != 0 &&
         self->status_.load(std::memory_order_relaxed) == Mutator::Status::kRunning) {
       self->scan_low_ = stack_pointer();
+      check_on_known_stack(*self, self->scan_low_);
       self->signal_context_ = nullptr;
       wait_until_started(*self);
     }
@@ -216,6 +259,7 @@ TAILRACE_NOINLINE void World::poll_slow() noexcept {
 TAILRACE_NOINLINE void World::run_native(void (*function)(void*), void* argument) noexcept {
   Mutator* self = base::current_mutator();
   if (self == nullptr ||
+      // Relaxed: only the own thread writes it.
       self->status_.load(std::memory_order_relaxed) != Mutator::Status::kRunning) {
     function(argument);
     return;
@@ -246,8 +290,12 @@ TAILRACE_NO_SANITIZE void World::on_signal(int, void*, void* context) noexcept {
   if (self->status_.load(std::memory_order_relaxed) != Mutator::Status::kRunning) return;
   if (stop_request.load(std::memory_order_acquire) == 0) return;
   const auto* interrupted = static_cast<const ucontext_t*>(context);
+  const auto sp = static_cast<std::uintptr_t>(interrupted->uc_mcontext.gregs[REG_RSP]);
+  // In the middle of another signal's handler: the managed frames are out of sight. Asked again later.
+  if (sp - reinterpret_cast<std::uintptr_t>(self->signal_stack_) < kSignalStackBytes) return;
+  check_on_known_stack(*self, sp);
   // A leaf function may keep values in the 128 bytes below its stack pointer.
-  self->scan_low_ = static_cast<std::uintptr_t>(interrupted->uc_mcontext.gregs[REG_RSP]) - 128;
+  self->scan_low_ = sp - 128;
   self->signal_context_ = context;
   wait_until_started(*self);
   self->signal_context_ = nullptr;
@@ -278,8 +326,8 @@ AllocCounts World::counts() {
   native([&] {
     const std::lock_guard guard(mutex_);
     sum = ended_;
-    // Racy by design: each count is a word that only its thread writes; a snapshot may lag.
-    for_each_mutator([&](Mutator& each) { sum = sum + each.cache.counts; });
+    // Each count is a word that only its thread writes; a snapshot may lag.
+    for_each_mutator([&](Mutator& each) { sum = sum + read_counts(each.cache.counts); });
   });
   return sum;
 }

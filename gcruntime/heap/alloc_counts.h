@@ -1,6 +1,7 @@
 // What one thread or fiber has allocated.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 
 namespace tailrace::gc {
@@ -21,5 +22,20 @@ struct AllocCounts {
             a.large_objects + b.large_objects};
   }
 };
+
+// Adds to a count that only the calling thread writes and others read with read_counts. Two plain
+// instructions: no other writer, so no read-modify-write.
+inline void bump(std::uint64_t& count, std::uint64_t by) noexcept {
+  // Relaxed: counts order nothing.
+  std::atomic_ref<std::uint64_t>(count).store(count + by, std::memory_order_relaxed);
+}
+// Another thread's counts, each at some recent value.
+inline AllocCounts read_counts(AllocCounts& counts) noexcept {
+  const auto read = [](std::uint64_t& count) {
+    return std::atomic_ref<std::uint64_t>(count).load(std::memory_order_relaxed);
+  };
+  return {read(counts.bytes), read(counts.objects), read(counts.large_bytes),
+          read(counts.large_objects)};
+}
 
 }  // namespace tailrace::gc

@@ -4,7 +4,7 @@
 //
 // Locks: one for pages and span records, one for each class's list; never both at once by mutators
 // (refill takes a span from the list, or else pages). All are held inside flagged sections, so with the
-// world stopped nobody holds them and the sweep takes none.
+// world stopped no stopped thread holds them.
 #include "gcruntime/heap/heap.h"
 
 #include <mutex>
@@ -160,8 +160,8 @@ bool refill(CacheSlot& slot, std::size_t size_class, bool noscan) noexcept {
 }
 
 Span* allocate_large_span(std::size_t bytes, bool noscan, bool& fresh) noexcept {
+  if (bytes > page_map.large_bytes) return nullptr;
   const std::size_t pages = (bytes + kPageBytes - 1) / kPageBytes;
-  if (pages > page_map.large_bytes / kPageBytes) return nullptr;
   Span* span = allocate_pages(large_runs, pages, true);
   if (span == nullptr) return nullptr;
   fresh = span->zeroed;
@@ -180,10 +180,23 @@ void flush_cache(WorkerCache& cache) noexcept {
   for (std::size_t size_class = 0; size_class < kSizeClasses; ++size_class) {
     for (const bool noscan : {false, true}) {
       CacheSlot& slot = cache.slots[size_class][noscan];
+      if (slot.span != nullptr) slot.span->cached = false;
+      slot = CacheSlot{};
+    }
+  }
+}
+
+void return_cache(WorkerCache& cache) noexcept {
+  for (std::size_t size_class = 0; size_class < kSizeClasses; ++size_class) {
+    for (const bool noscan : {false, true}) {
+      CacheSlot& slot = cache.slots[size_class][noscan];
       if (slot.span != nullptr) {
+        ClassLists& lists = lists_of(size_class, noscan);
+        const std::lock_guard guard(lists.lock);
         slot.span->cached = false;
-        // Its free slots are lost to allocation until the next sweep, which comes at once after the
-        // collector's flush; a thread's end leaves at most one span a class behind.
+        if (slot.free_bits != 0 || slot.next_word < slot_words(size_class)) {
+          lists.sparse.push_front(slot.span);
+        }
       }
       slot = CacheSlot{};
     }
@@ -231,6 +244,8 @@ namespace {
 void free_span(PageRuns& runs, Span* span) {
   const std::size_t first = page_of(span->start);
   for (std::size_t i = 0; i < span->pages; ++i) set_page_info(first + i, 0);
+  // Nobody stopped holds it; but threads that are not attached read the levels.
+  const std::lock_guard guard(page_lock);
   runs.free(span);
 }
 

@@ -42,8 +42,8 @@ TAILRACE_ALWAYS_INLINE Slot take_slot(WorkerCache& cache, std::size_t size_class
   slot.alloc_word->store(slot.alloc_word->load(std::memory_order_relaxed) | bit,
                          std::memory_order_relaxed);
   const std::size_t bytes = kSizeClassTable[size_class].bytes;
-  cache.counts.bytes += bytes;
-  cache.counts.objects += 1;
+  gc::bump(cache.counts.bytes, bytes);
+  gc::bump(cache.counts.objects, 1);
   char* address = slot.word_base + static_cast<std::size_t>(index) * bytes;
   base::unpoison_memory(address, bytes);
   return {address, refilled};
@@ -59,8 +59,11 @@ TAILRACE_ALWAYS_INLINE void zero_slot(std::uint64_t* words, std::size_t bytes) {
 // `fresh` tells that its memory is zero already. Its allocation bit is not set yet. Section.
 Span* allocate_large_span(std::size_t bytes, bool noscan, bool& fresh) noexcept;
 
-// Gives the cached spans back: at the end of a thread, and before a sweep. Section or stopped world.
+// Empties the cache. The spans' free slots are lost to allocation until the sweep that must follow.
+// World stopped.
 void flush_cache(WorkerCache& cache) noexcept;
+// The same at the end of a thread: spans with free slots go back to their lists. Section.
+void return_cache(WorkerCache& cache) noexcept;
 
 // After marking, with the world stopped and all caches flushed: frees what is unmarked, clears marks,
 // rebuilds the lists of spans with free slots.

@@ -151,10 +151,10 @@ void PageRuns::free(Span* span) noexcept {
 
 std::size_t PageRuns::release(std::size_t keep_bytes) noexcept {
   std::size_t released = 0;
-  for (std::size_t i = 0; i < kShortLists; ++i) {
+  const auto enough = [&] { return (free_ - free_zeroed_) * kPageBytes <= keep_bytes; };
+  for (std::size_t i = 0; i < kShortLists && !enough(); ++i) {
     const std::size_t list = (kShortLists - i) % kShortLists;  // 0 (the longest), 127, 126, ...
-    for (Span* span = lists_[list].first(); span != nullptr; span = span->next) {
-      if ((free_ - free_zeroed_) * kPageBytes <= keep_bytes) return released;
+    for (Span* span = lists_[list].first(); span != nullptr && !enough(); span = span->next) {
       if (span->zeroed) continue;
       base::unpoison_memory(reinterpret_cast<void*>(span->start), span->bytes());
       os::decommit_memory(reinterpret_cast<void*>(span->start), span->bytes());
@@ -163,7 +163,31 @@ std::size_t PageRuns::release(std::size_t keep_bytes) noexcept {
       released += span->bytes();
     }
   }
+  if (released > 0) merge_zeroed();
   return released;
+}
+
+// free() keeps zeroed runs apart from others; once both are zeroed nothing does.
+void PageRuns::merge_zeroed() noexcept {
+  const std::size_t end = first_ + grown_;
+  Span* before = nullptr;  // the zeroed free run that ends where the walk stands
+  for (std::size_t page = first_; page < end;) {
+    Span* span = span_of_page(page);
+    page += span->pages;
+    if (span->state != SpanState::kFree || !span->zeroed) {
+      before = nullptr;
+      continue;
+    }
+    if (before != nullptr) {
+      remove(before);
+      remove(span);
+      before->pages += span->pages;
+      free_span_record(span);
+      insert(before);
+    } else {
+      before = span;
+    }
+  }
 }
 
 }  // namespace tailrace::heap

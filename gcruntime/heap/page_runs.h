@@ -23,7 +23,8 @@ class PageRuns {
   // Takes a span back; its page infos are already kFree.
   void free(Span* span) noexcept;
 
-  // Gives free runs back to the OS, longest first, until at most keep_bytes of them are resident.
+  // Gives free runs back to the OS, longest first, until at most keep_bytes of them are resident; runs
+  // that are neighbours and both zeroed then become one.
   std::size_t release(std::size_t keep_bytes) noexcept;
 
   // Pages from the range's start that were ever given out.
@@ -37,6 +38,7 @@ class PageRuns {
 
   Span* take_fitting(std::size_t pages) noexcept;
   bool grow(std::size_t pages) noexcept;
+  void merge_zeroed() noexcept;
   void insert(Span* span) noexcept;
   void remove(Span* span) noexcept;
   SpanList& list_for(std::size_t pages) noexcept {

@@ -74,7 +74,6 @@ TEST(Conformance, UnknownMembersAreCheckedLikeDocuments) {
   }
   for (const auto& cases : {reject_cases(), chosen_reject_cases()}) {
     for (const std::string& refused : cases) {
-      // A comma or a whole second member makes a correct object of these few.
       const Padded text("{\"unknown\":" + refused + ",\"known\":true}");
       const auto decoded = decode<conformance::Empty>(text);
       EXPECT_FALSE(decoded) << "accepted as an unknown member: " << refused;

@@ -272,13 +272,10 @@ template <typename T>
   const std::size_t before = out.size();
   try {
     internal::Writer writer(out);
-    char* at = writer.start(internal::fixed_bytes<std::decay_t<T>>());
-    if constexpr (std::is_array_v<T>) {
-      const std::decay_t<T> text = value;
-      at = internal::write_value(writer, at, text, 0);
-    } else {
-      at = internal::write_value(writer, at, value, 0);
-    }
+    // Arrays in C's sense are texts.
+    using Value = std::conditional_t<std::is_array_v<T>, const char*, T>;
+    char* at = writer.start(internal::fixed_bytes<Value>());
+    at = internal::write_value<Value>(writer, at, value, 0);
     writer.finish(at);
     return true;
   } catch (const internal::EncodeFailure&) {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <random>
 #include <string>
 
@@ -52,8 +53,9 @@ TEST(Minify, Allows1024LevelsAndNoMore) {
   fiber::Scheduler scheduler(fiber::SchedulerOptions{});
   scheduler.start();
   scheduler.run([] {
-    for (const auto& [open, close, inside] :
-         {std::tuple{"[", "]", ""}, {"{\"a\":", "}", "1"}, {"[ ", " ]", "true"}}) {
+    const std::array<std::string, 3> kinds[] = {
+        {"[", "]", ""}, {"{\"a\":", "}", "1"}, {"[ ", " ]", "true"}};
+    for (const auto& [open, close, inside] : kinds) {
       http::Buffer out;
       const std::string deepest = nested(1024, open, close, inside);
       EXPECT_FALSE(minify(Padded(deepest), out));
@@ -61,7 +63,7 @@ TEST(Minify, Allows1024LevelsAndNoMore) {
       const std::optional<Error> error = minify(Padded(too_deep), out);
       ASSERT_TRUE(error);
       EXPECT_EQ(error->status, 400);
-      EXPECT_EQ(error->offset, 1024 * std::string(open).size());
+      EXPECT_EQ(error->offset, 1024 * open.size());
       EXPECT_EQ(error->message, "nested too deeply");
     }
     http::Buffer out;
