@@ -299,10 +299,10 @@ void check_words(const File& file, std::vector<Finding>& findings) {
         (at == 0 || std::isalpha(static_cast<unsigned char>(low[at - 1])) == 0)) {
       add(findings, file, number, "write grey");
     }
-    // The language's and Asio's own may be named as such.
+    // The language's, Asio's and other libraries' own may be named as such.
     if (is_cpp(file.path) && low.find(kFiber) != std::string::npos &&
         low.find("c++20") == std::string::npos && low.find("asio") == std::string::npos &&
-        low.find("stackless") == std::string::npos) {
+        low.find("stackless") == std::string::npos && low.find("librar") == std::string::npos) {
       add(findings, file, number, "write fiber");
     }
   });

@@ -5,6 +5,8 @@
 
 namespace tailrace::api {
 
+using http::json;  // the answer, not the namespace of the encoder
+
 class Store;
 
 // The recommended style: what is encoded goes into a pooled buffer in one pass, keys are built in one

@@ -10,7 +10,7 @@ namespace tailrace::api {
 gc::String naive_quote(std::string_view text) {
   // A fresh encoder buffer for each string.
   http::Buffer buffer;
-  static_cast<void>(json::encode(text, buffer));
+  static_cast<void>(tailrace::json::encode(text, buffer));
   return gc::String(buffer.view());
 }
 
@@ -37,7 +37,7 @@ void append_member(gc::String& out, std::string_view key, std::string_view value
 
 gc::String naive_json(const User& user) {
   http::Buffer score;
-  static_cast<void>(json::encode(user.score, score));
+  static_cast<void>(tailrace::json::encode(user.score, score));
   const Address& address = *user.address;
   gc::String inner("{");
   append_member(inner, "street", naive_quote(address.street));

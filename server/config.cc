@@ -247,7 +247,11 @@ std::int64_t Config::effective_drain_delay_ns() const {
 const std::vector<SettingInfo>& settings() {
   static const std::vector<SettingInfo> kInfos = [] {
     std::vector<SettingInfo> infos;
-    for (const Setting& setting : table()) infos.push_back(setting.info);
+    for (const Setting& setting : table()) {
+      SettingInfo info = setting.info;
+      for (const std::string& variable : setting.variables) info.help += " ($" + variable + ")";
+      infos.push_back(std::move(info));
+    }
     return infos;
   }();
   return kInfos;

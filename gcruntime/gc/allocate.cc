@@ -22,37 +22,84 @@ void flush_counts(Mutator& self, std::uint64_t at_least_bytes) noexcept {
   Collector::instance().note_allocated(untold);
 }
 
+namespace {
+
+// In the section: a slot of a refilled cache. If no memory can be had, runs a cycle and tries once more;
+// std::bad_alloc is thrown outside the section.
+void* take_refilled(std::size_t size_class, bool noscan) {
+  Mutator* self = mutator();
+  heap::CacheSlot& slot = self->cache.slots[size_class][noscan];
+  if (!heap::refill(slot, size_class, noscan)) {
+    leave_section();
+    Collector::instance().collect();
+    enter_section();
+    if (slot.free_bits == 0 && !heap::refill(slot, size_class, noscan)) {
+      leave_section();
+      throw std::bad_alloc();
+    }
+  }
+  return heap::take_slot(self->cache, slot, size_class);
+}
+
+// After a cache was refilled: answers the collector and tells the pacer.
 void after_refill() noexcept {
   poll();
   flush_counts(*mutator(), kFlushBytes);
 }
 
-void out_of_memory(std::size_t) { throw std::bad_alloc(); }
+}  // namespace
 
-void* allocate_large(std::size_t payload_bytes, std::uint16_t type, std::uint32_t count,
-                     bool noscan) {
-  Mutator* self = mutator();
-  const std::size_t header_bytes = noscan ? 0 : kHeaderBytes;
-  const std::size_t bytes = payload_bytes + header_bytes;
-  if (bytes < payload_bytes) out_of_memory(payload_bytes);
-  // Before the memory is taken: the request that crosses the goal waits, not the one after it.
-  poll();
-  flush_counts(*self, kFlushBytes);
-  bool fresh = false;
+void* refill_scanned(std::size_t size_class, std::uint64_t header) {
+  void* slot = finish_scanned(take_refilled(size_class, false), size_class, header);
+  leave_section();
+  after_refill();
+  return slot;
+}
+
+void* refill_noscan(std::size_t size_class) {
+  void* slot = take_refilled(size_class, true);
+  leave_section();
+  after_refill();
+  return slot;
+}
+
+namespace {
+
+// A large object's slot, or null. It has no header yet (zero is "not traceable"), but its allocation bit:
+// it keeps its memory and is not looked into.
+char* take_large_slot(std::size_t bytes, bool noscan, bool& fresh) noexcept {
   char* slot = nullptr;
+  Mutator* self = mutator();
   enter_section();
-  heap::Span* span = heap::allocate_large_span(bytes, noscan, fresh);
-  if (span != nullptr) {
+  if (heap::Span* span = heap::allocate_large_span(bytes, noscan, fresh)) {
     slot = reinterpret_cast<char*>(span->start);
-    // No header yet (zero is "not traceable"), then the allocation bit: from here on the slot is an
-    // object that keeps its memory but is not looked into.
     if (!noscan) *reinterpret_cast<std::uint64_t*>(slot) = 0;
+    // Release: the header's zero comes before the bit.
     span->large_alloc.store(1, std::memory_order_release);
     bump(self->cache.counts.large_bytes, span->bytes());
     bump(self->cache.counts.large_objects, 1);
   }
   leave_section();
-  if (slot == nullptr) out_of_memory(bytes);
+  return slot;
+}
+
+}  // namespace
+
+void* allocate_large(std::size_t payload_bytes, std::uint16_t type, std::uint32_t count,
+                     bool noscan) {
+  const std::size_t header_bytes = noscan ? 0 : kHeaderBytes;
+  const std::size_t bytes = payload_bytes + header_bytes;
+  if (bytes < payload_bytes) throw std::bad_alloc();
+  // Before the memory is taken: the request that crosses the goal waits, not the one after it.
+  poll();
+  flush_counts(*mutator(), kFlushBytes);
+  bool fresh = false;
+  char* slot = take_large_slot(bytes, noscan, fresh);
+  if (slot == nullptr) {
+    Collector::instance().collect();
+    slot = take_large_slot(bytes, noscan, fresh);
+    if (slot == nullptr) throw std::bad_alloc();
+  }
   if (!noscan) {
     // Outside the section: zeroing megabytes must not delay a stop.
     if (!fresh) __builtin_memset(slot + kHeaderBytes, 0, payload_bytes);

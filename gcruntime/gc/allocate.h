@@ -24,46 +24,49 @@ namespace internal {
 // Over kMaxSmallBytes. The payload is zeroed if it is scanned.
 void* allocate_large(std::size_t payload_bytes, std::uint16_t type, std::uint32_t count,
                      bool noscan);
-// After a cache was refilled: answers the collector and tells the pacer; outside the section.
-void after_refill() noexcept;
+// The rest of an allocation for which the cache has no slot. Entered inside the section, and leaves it.
+void* refill_scanned(std::size_t size_class, std::uint64_t header);
+void* refill_noscan(std::size_t size_class);
 // Tells the pacer what the thread has allocated since it last did. Outside the section.
 void flush_counts(Mutator& self, std::uint64_t at_least_bytes = 0) noexcept;
-[[noreturn]] void out_of_memory(std::size_t bytes);
+// A free slot becomes an object that can be traced. Section.
+TAILRACE_ALWAYS_INLINE void* finish_scanned(void* slot, std::size_t size_class,
+                                            std::uint64_t header) {
+  auto* words = static_cast<std::uint64_t*>(slot);
+  heap::zero_slot(words, heap::kSizeClassTable[size_class].bytes);
+  words[0] = header;
+  return slot;
+}
 }  // namespace internal
 
-// The slot of a small scanned object: header written, payload zeroed. `slot_bytes` is the class's.
+// The slot of a small scanned object: header written, payload zeroed.
 TAILRACE_ALWAYS_INLINE void* allocate_scanned_slot(std::size_t size_class, std::uint16_t type,
                                                    std::uint64_t flags, std::uint32_t count) {
   Mutator* self = mutator();
+  const std::uint64_t header = Header::pack(type, flags, count);
   enter_section();
-  heap::Slot slot = heap::take_slot(self->cache, size_class, /*noscan=*/false);
-  if (slot.address == nullptr) [[unlikely]] {
-    leave_section();
-    internal::out_of_memory(heap::kSizeClassTable[size_class].bytes);
-  }
-  auto* words = reinterpret_cast<std::uint64_t*>(slot.address);
-  heap::zero_slot(words, heap::kSizeClassTable[size_class].bytes);
-  words[0] = Header::pack(type, flags, count);
+  heap::CacheSlot& cached = self->cache.slots[size_class][false];
+  // The way out is a tail call, so that the fast path saves no registers for it.
+  if (cached.free_bits == 0) [[unlikely]] return internal::refill_scanned(size_class, header);
+  void* slot = internal::finish_scanned(heap::take_slot(self->cache, cached, size_class), size_class,
+                                        header);
   leave_section();
-  if (slot.refilled) [[unlikely]] internal::after_refill();
-  return slot.address;
+  return slot;
 }
 
 // The slot of a small noscan object; its contents are undefined.
 TAILRACE_ALWAYS_INLINE void* allocate_noscan_slot(std::size_t size_class) {
   Mutator* self = mutator();
   enter_section();
-  heap::Slot slot = heap::take_slot(self->cache, size_class, /*noscan=*/true);
+  heap::CacheSlot& cached = self->cache.slots[size_class][true];
+  if (cached.free_bits == 0) [[unlikely]] return internal::refill_noscan(size_class);
+  void* slot = heap::take_slot(self->cache, cached, size_class);
   leave_section();
-  if (slot.address == nullptr) [[unlikely]] {
-    internal::out_of_memory(heap::kSizeClassTable[size_class].bytes);
-  }
-  if (slot.refilled) [[unlikely]] internal::after_refill();
-  return slot.address;
+  return slot;
 }
 
 // `count` elements of `element_bytes` bytes (together payload_bytes), traced as `type`; zeroed.
-inline void* allocate_scanned(std::size_t payload_bytes, std::uint16_t type, std::uint32_t count) {
+TAILRACE_ALWAYS_INLINE void* allocate_scanned(std::size_t payload_bytes, std::uint16_t type, std::uint32_t count) {
   const std::size_t bytes = payload_bytes + kHeaderBytes;
   if (bytes > heap::kMaxSmallBytes) {
     return internal::allocate_large(payload_bytes, type, count, false);
@@ -72,7 +75,7 @@ inline void* allocate_scanned(std::size_t payload_bytes, std::uint16_t type, std
          kHeaderBytes;
 }
 // At least one byte; aligned to 16 from 32 bytes on (8 below). Contents undefined.
-inline void* allocate_noscan(std::size_t bytes) {
+TAILRACE_ALWAYS_INLINE void* allocate_noscan(std::size_t bytes) {
   if (bytes > heap::kMaxSmallBytes) return internal::allocate_large(bytes, 0, 0, true);
   return allocate_noscan_slot(heap::size_class_of(bytes == 0 ? 1 : bytes));
 }

@@ -111,10 +111,18 @@ void Marker::flush_pointers() noexcept {
   }
 }
 
-TAILRACE_ALWAYS_INLINE void Marker::scan_words(const std::uintptr_t* words,
-                                               const std::uint64_t* bitmap, std::size_t first,
-                                               std::size_t count, std::size_t type_words,
-                                               bool maybe) noexcept {
+TAILRACE_ALWAYS_INLINE void Marker::visit_word(const std::uintptr_t* at, bool maybe) noexcept {
+  const std::uintptr_t word = load_word(at);
+  if (!heap::contains(word)) return;
+  if (maybe) {
+    shade_conservatively(word);
+  } else if ((word & 1) == 0) {  // odd: an inline String
+    enqueue_pointer(word);
+  }
+}
+
+void Marker::scan_words(const std::uintptr_t* words, const std::uint64_t* bitmap, std::size_t first,
+                        std::size_t count, std::size_t type_words, bool maybe) noexcept {
   // Element by element; `first` and `count` are words of the whole payload.
   std::size_t element = first / type_words;
   const std::size_t end = first + count;
@@ -123,13 +131,7 @@ TAILRACE_ALWAYS_INLINE void Marker::scan_words(const std::uintptr_t* words,
       for (std::uint64_t bits = bitmap[chunk]; bits != 0; bits &= bits - 1) {
         const std::size_t index = base + chunk * 64 + static_cast<std::size_t>(std::countr_zero(bits));
         if (index < first || index >= end) continue;
-        const std::uintptr_t word = load_word(words + index);
-        if (!heap::contains(word)) continue;
-        if (maybe) {
-          shade_conservatively(word);
-        } else if ((word & 1) == 0) {  // odd: an inline String
-          enqueue_pointer(word);
-        }
+        visit_word(words + index, maybe);
       }
     }
   }
@@ -143,6 +145,12 @@ void Marker::scan(Grey grey) noexcept {
   if (grey.first_word == 0) {
     ++stats_.objects;
     stats_.bytes += words * 8;
+  }
+  if (object.count == 1 && type_words <= 64) {  // most objects
+    for (std::uint64_t bits = object.type->bitmap[0]; bits != 0; bits &= bits - 1) {
+      visit_word(object.payload + std::countr_zero(bits), object.type->maybe);
+    }
+    return;
   }
   std::size_t count = words - grey.first_word;
   if (count > kPieceWords) {

@@ -57,6 +57,7 @@ class Marker {
   void enqueue_pointer(std::uintptr_t word) noexcept;
   void flush_pointers() noexcept;
   void scan(Grey grey) noexcept;
+  void visit_word(const std::uintptr_t* at, bool maybe) noexcept;
   void scan_words(const std::uintptr_t* words, const std::uint64_t* bitmap, std::size_t first,
                   std::size_t count, std::size_t type_words, bool maybe) noexcept;
 

@@ -45,6 +45,21 @@ class String {
   String& operator=(const char* text) { return *this = String(std::string_view(text)); }
   ~String() = default;
 
+  // The same as *this = String(text), for text behind which 16 bytes can be read (JSON bodies): short
+  // text is masked out of two words instead of being copied by parts.
+  void assign_padded(std::string_view text) {
+    if (text.size() > kInlineBytes) return assign_long(copy_text(text), text.size());
+    std::uint64_t low;
+    std::uint64_t high;
+    std::memcpy(&low, text.data(), 8);
+    std::memcpy(&high, text.data() + 8, 8);
+    const std::size_t bits = text.size() * 8;
+    // Shifts of 64 and more mean nothing to the processor, so each is kept below.
+    high = bits > 64 ? high & ((std::uint64_t{1} << (bits & 63)) - 1) : 0;
+    low = bits >= 64 ? low : low & ((std::uint64_t{1} << (bits & 63)) - 1);
+    assign_words(bits == 0 ? 0 : low << 8 | (text.size() << 1 | 1), high << 8 | low >> 56);
+  }
+
   // Refers to text that is never freed, without a copy.
   template <std::size_t N>
   static String literal(const char (&text)[N]) noexcept {

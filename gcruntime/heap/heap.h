@@ -18,22 +18,12 @@ namespace tailrace::heap {
 
 struct Span;
 
-struct Slot {
-  char* address;  // null: no memory can be had
-  bool refilled;  // the slow path was taken
-};
-
 // Takes the next word or the next span for the cache. False: no memory. Section.
 bool refill(CacheSlot& slot, std::size_t size_class, bool noscan) noexcept;
 
-// A free slot, its allocation bit set and counted. Contents are undefined. Section.
-TAILRACE_ALWAYS_INLINE Slot take_slot(WorkerCache& cache, std::size_t size_class, bool noscan) {
-  CacheSlot& slot = cache.slots[size_class][noscan];
-  bool refilled = false;
-  if (slot.free_bits == 0) [[unlikely]] {
-    if (!refill(slot, size_class, noscan)) return {nullptr, true};
-    refilled = true;
-  }
+// A slot of a cached word that has free ones, its allocation bit set and counted. Contents are undefined.
+// Section.
+TAILRACE_ALWAYS_INLINE void* take_slot(WorkerCache& cache, CacheSlot& slot, std::size_t size_class) {
   const int index = std::countr_zero(slot.free_bits);
   const std::uint64_t bit = slot.free_bits & -slot.free_bits;
   slot.free_bits ^= bit;
@@ -46,7 +36,7 @@ TAILRACE_ALWAYS_INLINE Slot take_slot(WorkerCache& cache, std::size_t size_class
   gc::bump(cache.counts.objects, 1);
   char* address = slot.word_base + static_cast<std::size_t>(index) * bytes;
   base::unpoison_memory(address, bytes);
-  return {address, refilled};
+  return address;
 }
 
 // Zeroes a slot. Word stores: a compiler turns the constant sizes into vector stores; the marker may

@@ -76,18 +76,18 @@ const char* describe(char token) {
 
 Cursor::Cursor(std::string_view text, const StructuralIndex& index, const Limits& limits)
     : text_(text.data()),
-      next_(index.offsets()),
+      begin_(index.offsets()),
       end_(index.offsets() + index.count()),
       max_depth_(std::min(limits.max_depth, kMaxDepth)),
       stack_(reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0))),
       counting_left_(2 * index.count()),
       limits_(limits) {
   if (text.size() > limits.max_bytes) {
-    fail_at(0, 413, "the document is larger than " + std::to_string(limits.max_bytes) + " bytes");
+    note(0, 413, "the document is larger than " + std::to_string(limits.max_bytes) + " bytes");
     return;
   }
   if (text.substr(0, 3) == "\xEF\xBB\xBF") {
-    fail_at(0, 400, "the text begins with a byte order mark: send UTF-8 without one");
+    note(0, 400, "the text begins with a byte order mark: send UTF-8 without one");
     return;
   }
   using Status = StructuralIndex::Status;
@@ -95,31 +95,31 @@ Cursor::Cursor(std::string_view text, const StructuralIndex& index, const Limits
     case Status::kOk:
       break;
     case Status::kEmpty:
-      fail_at(text.size(), 400, "the document is empty");
+      note(text.size(), 400, "the document is empty");
       break;
     case Status::kUtf8:
-      fail_at(find_invalid_utf8(text), 400, "the text is not UTF-8");
+      note(find_invalid_utf8(text), 400, "the text is not UTF-8");
       break;
     case Status::kUnclosedString:
-      fail_at(find_bad_string(text, false), 400, "unclosed string");
+      note(find_bad_string(text, false), 400, "unclosed string");
       break;
     case Status::kControlCharacter:
-      fail_at(find_bad_string(text, true), 400, "control character in a string: write it as \\u00XX");
+      note(find_bad_string(text, true), 400, "control character in a string: write it as \\u00XX");
       break;
     case Status::kTooLarge:
-      fail_at(0, 413, "the document is larger than 1 GiB");
+      note(0, 413, "the document is larger than 1 GiB");
       break;
     case Status::kNoMemory:
-      fail_at(0, 413, "no memory for a document of this size: lower the limit of body bytes");
+      note(0, 413, "no memory for a document of this size: lower the limit of body bytes");
       break;
   }
 }
 
 // --- Names and strings ---------------------------------------------------------------------------
 
-bool Cursor::read_name(std::string_view& name) {
+Position Cursor::read_name(Position at, std::string_view& name) {
   bool escaped = false;
-  if (!take_text("a member name", name, escaped)) return false;
+  if (!string_at(at, "a member name", name, escaped)) return nullptr;
   if (escaped) {
     if (name.size() <= kScratchBytes) {
       const Unescaped result = unescape_text(name, scratch_);
@@ -129,148 +129,132 @@ bool Cursor::read_name(std::string_view& name) {
       return fail_escape(bad);
     }
   }
-  if (token() != ':') return fail_expected("a colon");
-  ++next_;
-  return true;
+  if (token(at + 1) != ':') return fail_expected(at + 1, "a colon");
+  return at + 2;
 }
 
-bool Cursor::read_name(gc::String& name) {
-  if (token() != '"') return fail_expected("a member name");
-  if (!read_string(name)) return false;
-  if (token() != ':') return fail_expected("a colon");
-  ++next_;
-  return true;
+Position Cursor::read_name(Position at, gc::String& name) {
+  if (token(at) != '"') return fail_expected(at, "a member name");
+  if (read_string(at, name) == nullptr) return nullptr;
+  if (token(at + 1) != ':') return fail_expected(at + 1, "a colon");
+  return at + 2;
 }
 
-bool Cursor::unescape(std::string_view raw, gc::String& value) {
+Position Cursor::unescape(Position at, std::string_view raw, gc::String& value) {
   // Short texts by way of the stack, so that the String takes no more memory than it needs.
   char local[256];
   if (raw.size() <= sizeof(local)) {
     const Unescaped result = unescape_text(raw, local);
     if (result.bad != nullptr) return fail_escape(result.bad);
     value = gc::String(std::string_view(local, static_cast<std::size_t>(result.end - local)));
-    return true;
+    return at + 1;
   }
   // One byte more: a past-the-end pointer must lie within the object.
   char* const memory = static_cast<char*>(gc::allocate_noscan(raw.size() + 1));
   const Unescaped result = unescape_text(raw, memory);
   if (result.bad != nullptr) return fail_escape(result.bad);
   value = gc::String::adopt(memory, static_cast<std::size_t>(result.end - memory));
-  return true;
+  return at + 1;
 }
 
-bool Cursor::read_short_string(const char* expected, std::string_view& value) {
+Position Cursor::read_short_string(Position at, const char* expected, std::string_view& value) {
   bool escaped = false;
-  const std::size_t at = offset();
-  if (!take_text(expected, value, escaped)) return false;
-  if (!escaped) return true;
-  if (value.size() > kScratchBytes) return fail_expected_at(at, expected);
+  if (!string_at(at, expected, value, escaped)) return nullptr;
+  if (!escaped) return at + 1;
+  if (value.size() > kScratchBytes) return fail(at, 400, std::string("expected ") + expected);
   const Unescaped result = unescape_text(value, scratch_);
   if (result.bad != nullptr) return fail_escape(result.bad);
   value = {scratch_, static_cast<std::size_t>(result.end - scratch_)};
-  return true;
+  return at + 1;
 }
 
-bool Cursor::fail_escape(const char* at) {
-  return fail_at(static_cast<std::size_t>(at - text_), 400,
-                 "malformed escape in a string (or half of a surrogate pair)");
+Position Cursor::fail_escape(const char* backslash) {
+  note(static_cast<std::size_t>(backslash - text_), 400,
+       "malformed escape in a string (or half of a surrogate pair)");
+  return nullptr;
 }
 
 // --- Numbers and atoms ---------------------------------------------------------------------------
 
 namespace {
 
-bool begins_number(char token) { return token == '-' || (token >= '0' && token <= '9'); }
+constexpr const char* kNotAnInteger =
+    "expected an integer, found a number with a fraction or an exponent";
+
+bool begins_number(char token) { return token == '-' || is_digit(token); }
 
 }  // namespace
 
-bool Cursor::read_signed(std::int64_t& value, std::int64_t low, std::int64_t high) {
-  if (!begins_number(token())) return fail_expected("an integer");
-  const ScannedNumber number = scan_number(text_ + *next_, token_end_limit());
-  if (number.end == nullptr || !ends_token(number.end)) return fail("malformed number");
-  if (!number.integer) return fail("expected an integer, found a number with a fraction or an exponent");
+Position Cursor::read_signed(Position at, std::int64_t& value, std::int64_t low, std::int64_t high) {
+  if (!begins_number(token(at))) return fail_expected(at, "an integer");
+  const ScannedNumber number = scan_number(text_ + *at, limit(at));
+  if (number.end == nullptr || !ends_token(at, number.end)) return fail(at, "malformed number");
+  if (!number.integer) return fail(at, kNotAnInteger);
   constexpr std::uint64_t kMost = std::uint64_t{1} << 63;
   const bool fits = number.exact && (number.negative ? number.digits <= kMost : number.digits < kMost);
   const auto parsed = static_cast<std::int64_t>(number.negative ? 0 - number.digits : number.digits);
   if (!fits || parsed < low || parsed > high) {
-    return fail_at(offset(), 400, "number out of range: " + std::to_string(low) + " to " +
-                                      std::to_string(high));
+    return fail(at, 400, "number out of range: " + std::to_string(low) + " to " + std::to_string(high));
   }
   value = parsed;
-  ++next_;
-  return true;
+  return at + 1;
 }
 
-bool Cursor::read_unsigned(std::uint64_t& value, std::uint64_t high) {
-  if (!begins_number(token())) return fail_expected("an integer");
-  const ScannedNumber number = scan_number(text_ + *next_, token_end_limit());
-  if (number.end == nullptr || !ends_token(number.end)) return fail("malformed number");
-  if (!number.integer) return fail("expected an integer, found a number with a fraction or an exponent");
+Position Cursor::read_unsigned(Position at, std::uint64_t& value, std::uint64_t high) {
+  if (!begins_number(token(at))) return fail_expected(at, "an integer");
+  const ScannedNumber number = scan_number(text_ + *at, limit(at));
+  if (number.end == nullptr || !ends_token(at, number.end)) return fail(at, "malformed number");
+  if (!number.integer) return fail(at, kNotAnInteger);
   if (!number.exact || number.digits > high || (number.negative && number.digits != 0)) {
-    return fail_at(offset(), 400, "number out of range: 0 to " + std::to_string(high));
+    return fail(at, 400, "number out of range: 0 to " + std::to_string(high));
   }
   value = number.digits;
-  ++next_;
-  return true;
+  return at + 1;
 }
 
-bool Cursor::read_double(double& value) {
-  if (!begins_number(token())) return fail_expected("a number");
-  const char* const at = text_ + *next_;
-  const ScannedNumber number = scan_number(at, token_end_limit());
-  if (number.end == nullptr || !ends_token(number.end)) return fail("malformed number");
-  const double parsed = to_double(number, at);
-  if (std::isinf(parsed)) return fail("number out of range of a double");
+Position Cursor::read_double(Position at, double& value) {
+  if (!begins_number(token(at))) return fail_expected(at, "a number");
+  const char* const text = text_ + *at;
+  const ScannedNumber number = scan_number(text, limit(at));
+  if (number.end == nullptr || !ends_token(at, number.end)) return fail(at, "malformed number");
+  const double parsed = to_double(number, text);
+  if (std::isinf(parsed)) return fail(at, "number out of range of a double");
   value = parsed;
-  ++next_;
-  return true;
+  return at + 1;
 }
 
-bool Cursor::read_float(float& value) {
-  if (!begins_number(token())) return fail_expected("a number");
-  const char* const at = text_ + *next_;
-  const ScannedNumber number = scan_number(at, token_end_limit());
-  if (number.end == nullptr || !ends_token(number.end)) return fail("malformed number");
-  const float parsed = to_float(number, at);
-  if (std::isinf(parsed)) return fail("number out of range of a float");
+Position Cursor::read_float(Position at, float& value) {
+  if (!begins_number(token(at))) return fail_expected(at, "a number");
+  const char* const text = text_ + *at;
+  const ScannedNumber number = scan_number(text, limit(at));
+  if (number.end == nullptr || !ends_token(at, number.end)) return fail(at, "malformed number");
+  const float parsed = to_float(number, text);
+  if (std::isinf(parsed)) return fail(at, "number out of range of a float");
   value = parsed;
-  ++next_;
-  return true;
+  return at + 1;
 }
 
-bool Cursor::token_is(std::string_view atom) const noexcept {
-  const char* const at = text_ + *next_;
-  return std::memcmp(at, atom.data(), atom.size()) == 0 && ends_token(at + atom.size());
-}
-
-bool Cursor::read_bool(bool& value) {
-  if (token() == 't' && token_is("true")) {
+Position Cursor::read_bool(Position at, bool& value) {
+  if (token(at) == 't' && token_is(at, "true")) {
     value = true;
-  } else if (token() == 'f' && token_is("false")) {
+  } else if (token(at) == 'f' && token_is(at, "false")) {
     value = false;
   } else {
-    return fail_expected("true or false");
+    return fail_expected(at, "true or false");
   }
-  ++next_;
-  return true;
-}
-
-bool Cursor::try_null() noexcept {
-  if (token() != 'n' || !token_is("null")) return false;
-  ++next_;
-  return true;
+  return at + 1;
 }
 
 // --- Values of any kind --------------------------------------------------------------------------
 
-std::size_t Cursor::count_elements() noexcept {
-  if (token() == ']') return 0;
+std::size_t Cursor::count_elements(Position at) noexcept {
+  if (token(at) == ']') return 0;
   const std::size_t most =
-      std::min<std::size_t>(counting_left_, static_cast<std::size_t>(end_ - next_));
+      std::min<std::size_t>(counting_left_, static_cast<std::size_t>(end_ - at));
   std::size_t commas = 0;
   std::size_t i = 0;
   for (std::ptrdiff_t depth = 0; i < most; ++i) {
-    const char c = text_[next_[i]];
+    const char c = text_[at[i]];
     // `{ } [ ]` are 0x7B 0x7D 0x5B 0x5D: one bit apart each.
     const char folded = static_cast<char>(c | 0x20);
     depth += folded == '{';
@@ -282,13 +266,21 @@ std::size_t Cursor::count_elements() noexcept {
   return commas + 1;
 }
 
+std::size_t Cursor::count_scalars(Position at) const noexcept {
+  if (token(at) == ']') return 0;
+  std::size_t count = 1;
+  const auto left = static_cast<std::size_t>(end_ - at);
+  while (2 * count <= left && text_[at[2 * count - 1]] == ',') ++count;
+  return count;
+}
+
 // No recursion: the open brackets are one bit each. White space is left out by copying runs of adjacent
 // tokens, so text that is minified already is one copy.
 template <bool kCopy>
-bool Cursor::walk(char*& to) {
+Position Cursor::walk(Position at, char*& to) {
   std::uint64_t objects[kMaxDepth / 64];  // bit i: the i-th open bracket is a brace
   std::size_t open = 0;
-  const char* run_begin = text_ + offset();
+  const char* run_begin = text_ + *at;
   const char* run_end = run_begin;
   const auto copy_run = [&] {
     if constexpr (kCopy) {
@@ -297,78 +289,84 @@ bool Cursor::walk(char*& to) {
       to += bytes;
     }
   };
+  // Takes the token, which ends at token_end.
   const auto take = [&](const char* token_end) {
     if constexpr (kCopy) {
-      const char* const begin = text_ + *next_;
+      const char* const begin = text_ + *at;
       if (begin != run_end) {
         copy_run();
         run_begin = begin;
       }
       run_end = token_end;
     }
-    ++next_;
+    ++at;
   };
+  const auto take_character = [&] { take(text_ + *at + 1); };
   const auto take_string = [&](const char* expected) {
     std::string_view raw;
     bool escaped = false;
-    if (!take_text(expected, raw, escaped)) return false;
-    if (escaped) {
-      if (const char* bad = find_bad_escape(raw)) return fail_escape(bad);
+    if (!string_at(at, expected, raw, escaped)) return false;
+    if (escaped) [[unlikely]] {
+      if (const char* bad = find_bad_escape(raw)) {
+        fail_escape(bad);
+        return false;
+      }
     }
-    --next_;
     take(raw.data() + raw.size() + 1);
     return true;
   };
   const auto take_name = [&] {
     if (!take_string("a member name")) return false;
-    if (token() != ':') return fail_expected("a colon");
-    take(text_ + *next_ + 1);
+    if (token(at) != ':') {
+      fail_expected(at, "a colon");
+      return false;
+    }
+    take_character();
     return true;
   };
 
   for (;;) {
     // One value, or the opening of one.
-    const char c = token();
-    const char* const at = text_ + *next_;
+    const char c = token(at);
+    const char* const text = text_ + *at;
     bool opened = false;
     switch (c) {
       case '{':
       case '[': {
-        if (depth_ + open >= max_depth_) return fail("nested too deeply");
+        if (depth_ + open >= max_depth_) return fail(at, "nested too deeply");
         const std::uint64_t bit = std::uint64_t{1} << (open % 64);
         std::uint64_t& word = objects[open / 64];
         word = c == '{' ? word | bit : word & ~bit;
         ++open;
-        take(at + 1);
-        const char closing = c == '{' ? '}' : ']';
-        if (token() == closing) {
-          take(text_ + *next_ + 1);
+        take_character();
+        if (token(at) == (c == '{' ? '}' : ']')) {
+          take_character();
           --open;
         } else {
-          if (c == '{' && !take_name()) return false;
+          if (c == '{' && !take_name()) return nullptr;
           opened = true;
         }
         break;
       }
       case '"':
-        if (!take_string("a value")) return false;
+        if (!take_string("a value")) return nullptr;
         break;
       case 't':
-        if (!token_is("true")) return fail_expected("a value");
-        take(at + 4);
+        if (!token_is(at, "true")) return fail_expected(at, "a value");
+        take(text + 4);
         break;
       case 'f':
-        if (!token_is("false")) return fail_expected("a value");
-        take(at + 5);
+        if (!token_is(at, "false")) return fail_expected(at, "a value");
+        take(text + 5);
         break;
       case 'n':
-        if (!token_is("null")) return fail_expected("a value");
-        take(at + 4);
+        if (!token_is(at, "null")) return fail_expected(at, "a value");
+        take(text + 4);
         break;
       default: {
-        if (!begins_number(c)) return fail_expected("a value");
-        const ScannedNumber number = scan_number(at, token_end_limit());
-        if (number.end == nullptr || !ends_token(number.end)) return fail("malformed number");
+        if (!begins_number(c)) return fail_expected(at, "a value");
+        const ScannedNumber number = scan_number(text, limit(at));
+        if (number.end == nullptr || !ends_token(at, number.end)) return fail(at, "malformed number");
         take(number.end);
         break;
       }
@@ -378,30 +376,29 @@ bool Cursor::walk(char*& to) {
     for (;;) {
       if (open == 0) {
         copy_run();
-        return true;
+        return at;
       }
       const bool in_object = (objects[(open - 1) / 64] >> ((open - 1) % 64) & 1) != 0;
-      const char separator = token();
+      const char separator = token(at);
       if (separator == ',') {
-        take(text_ + *next_ + 1);
-        if (in_object && !take_name()) return false;
+        take_character();
+        if (in_object && !take_name()) return nullptr;
         break;
       }
-      if (separator != (in_object ? '}' : ']')) {
-        return fail_expected(in_object ? "a comma or a closing brace" : "a comma or a closing bracket");
-      }
-      take(text_ + *next_ + 1);
+      const char closing = in_object ? '}' : ']';
+      if (separator != closing) return fail_separator(at, closing);
+      take_character();
       --open;
     }
   }
 }
 
-bool Cursor::skip_value() {
+Position Cursor::skip_value(Position at) {
   char* nowhere = nullptr;
-  return walk<false>(nowhere);
+  return walk<false>(at, nowhere);
 }
 
-bool Cursor::copy_value(char*& to) { return walk<true>(to); }
+Position Cursor::copy_value(Position at, char*& to) { return walk<true>(at, to); }
 
 // --- Errors --------------------------------------------------------------------------------------
 
@@ -411,18 +408,19 @@ void Cursor::note(std::size_t offset, int status, std::string message) {
   }
 }
 
-void Cursor::note_expected(const char* what) {
+void Cursor::note_expected(Position at, const char* what) {
   std::string message = "expected ";
   message += what;
   message += ", found ";
-  const char c = token();
-  const bool broken_atom = (c == 't' && !token_is("true")) || (c == 'f' && !token_is("false")) ||
-                           (c == 'n' && !token_is("null"));
+  const char c = token(at);
+  const bool broken_atom = (c == 't' && !token_is(at, "true")) ||
+                           (c == 'f' && !token_is(at, "false")) ||
+                           (c == 'n' && !token_is(at, "null"));
   message += broken_atom ? "something that is not JSON" : describe(c);
-  note(offset(), 400, std::move(message));
+  note(*at, 400, std::move(message));
 }
 
-bool Cursor::in_member(std::string_view name) {
+Position Cursor::in_member(std::string_view name) {
   std::string step = "/";
   for (const char c : name.substr(0, 64)) {
     // As in RFC 6901.
@@ -435,13 +433,13 @@ bool Cursor::in_member(std::string_view name) {
     }
   }
   if (error_->path.size() + step.size() <= kMaxPathBytes) error_->path.insert(0, step);
-  return false;
+  return nullptr;
 }
 
-bool Cursor::in_element(std::size_t index) {
+Position Cursor::in_element(std::size_t index) {
   const std::string step = "/" + std::to_string(index);
   if (error_->path.size() + step.size() <= kMaxPathBytes) error_->path.insert(0, step);
-  return false;
+  return nullptr;
 }
 
 }  // namespace tailrace::json::internal

@@ -6,9 +6,10 @@
 // and everything that the first stage does not check (grammar, numbers, escapes, atoms, depth) is
 // checked by whoever reads the token.
 //
-// Every reader returns false after noting the first error; callers add their path on the way out
-// (in_member, in_element). One fiber's at a time. Texts are followed by 64 readable bytes, which are
-// never taken for text.
+// The position in the index travels by value, so that it stays in a register: a chain of 100 tokens
+// through memory would cost as much as all the rest. Readers return the position behind what they read,
+// or null after noting the first error; callers add their path on the way out (in_member, in_element).
+// One fiber's at a time. Texts are followed by 64 readable bytes, which are never taken for text.
 #pragma once
 
 #include <emmintrin.h>
@@ -22,6 +23,7 @@
 #include <string_view>
 #include <utility>
 
+#include "gcruntime/base/annotations.h"
 #include "gcruntime/gc/string.h"
 #include "server/json/error.h"
 #include "server/json/structural_index.h"
@@ -30,10 +32,13 @@ namespace tailrace::json::internal {
 
 inline bool is_space(char c) noexcept { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 
+// Of the next token: where the index has its offset.
+using Position = const std::uint32_t*;
+
 class Cursor {
  public:
   static constexpr std::size_t kMaxDepth = 1024;
-  enum class Next { kMore, kDone, kFailed };
+  static constexpr std::size_t kScratchBytes = 512;
 
   // Notes an error at once if the text is empty, too large, begins with a byte order mark, or does not
   // pass the first stage.
@@ -45,128 +50,117 @@ class Cursor {
 
   // --- Tokens ------------------------------------------------------------------------------------
 
-  // The first byte of the next token; 0 at the end of the text.
-  char token() const noexcept { return next_ != end_ ? text_[*next_] : '\0'; }
-  std::size_t offset() const noexcept { return *next_; }
-  // After the outermost value: nothing may follow.
-  bool finish() { return next_ == end_ || fail("text follows the document"); }
+  Position begin() const noexcept { return begin_; }
+  // The token's first byte; 0 at the end of the text.
+  char token(Position at) const noexcept { return at != end_ ? text_[*at] : '\0'; }
+  // Behind the outermost value nothing may follow.
+  bool finish(Position at) { return at == end_ || fail(at, "text follows the document") != nullptr; }
 
   // --- Arrays and objects ------------------------------------------------------------------------
 
-  // Takes '{' or '['.
-  bool open(char bracket) {
-    if (token() != bracket) [[unlikely]] {
-      return fail_expected(bracket == '{' ? "an object" : "an array");
+  // Behind '{' or '['.
+  Position open(Position at, char bracket) {
+    if (token(at) != bracket) [[unlikely]] {
+      return fail_expected(at, bracket == '{' ? "an object" : "an array");
     }
     const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
     if (++depth_ > max_depth_ || stack_ - here > limits_.max_stack_bytes) [[unlikely]] {
-      return fail("nested too deeply");
+      return fail(at, "nested too deeply");
     }
-    ++next_;
-    return true;
+    return at + 1;
   }
-  // Takes '}' or ']' if it comes next.
-  bool try_close(char bracket) noexcept {
-    if (token() != bracket) return false;
-    ++next_;
+  // Behind '}' or ']', whose place `at` is.
+  Position close(Position at) noexcept {
     --depth_;
-    return true;
+    return at + 1;
   }
-  // What follows a member or an element.
-  Next after_value(char closing) {
-    const char c = token();
-    if (c == ',') {
-      ++next_;
-      return Next::kMore;
-    }
-    if (try_close(closing)) return Next::kDone;
-    fail_expected(closing == '}' ? "a comma or a closing brace" : "a comma or a closing bracket");
-    return Next::kFailed;
+  Position fail_separator(Position at, char closing) {
+    return fail_expected(at, closing == '}' ? "a comma or a closing brace"
+                                            : "a comma or a closing bracket");
   }
-  // Takes a member's name and colon if the name is written without escapes as `name_and_quote` (the
-  // name followed by a quote).
+  // True if a member's name and a colon come, and the name is written without escapes as
+  // `name_and_quote` (the name followed by a quote). They are two tokens.
   template <std::size_t N>
-  bool try_name(const std::array<char, N>& name_and_quote) noexcept {
-    if (end_ - next_ < 2 || text_[*next_] != '"' || next_[1] - next_[0] <= N ||
-        std::memcmp(text_ + *next_ + 1, name_and_quote.data(), N) != 0 || text_[next_[1]] != ':') {
-      return false;
-    }
-    next_ += 2;
-    return true;
+  TAILRACE_ALWAYS_INLINE bool name_is(Position at,
+                                      const std::array<char, N>& name_and_quote) const noexcept {
+    return end_ - at >= 2 && text_[at[0]] == '"' && at[1] - at[0] > N &&
+           same_bytes(text_ + at[0] + 1, name_and_quote) && text_[at[1]] == ':';
   }
-  // Takes a member's name and colon. The view is valid until the next call. A name that is too long to be
-  // a member's may come with its escapes.
-  bool read_name(std::string_view& name);
-  bool read_name(gc::String& name);
+  // Behind a member's name and colon. The view is valid until the next call. A name that is too long to
+  // be a member's may come with its escapes.
+  Position read_name(Position at, std::string_view& name);
+  Position read_name(Position at, gc::String& name);
 
-  // How many elements the array has whose '[' was just taken; fewer if counting has become too costly,
-  // so 0 says nothing. The sum of all counting is linear in the text.
-  std::size_t count_elements() noexcept;
+  // How many elements the array has that begins before `at`; fewer if counting has become too costly.
+  // The sum of all counting is linear in the text.
+  std::size_t count_elements(Position at) noexcept;
+  // The same, exact, if each element is one token.
+  std::size_t count_scalars(Position at) const noexcept;
 
   // --- Values ------------------------------------------------------------------------------------
 
-  bool read_string(gc::String& value) {
+  Position read_string(Position at, gc::String& value) {
     std::string_view raw;
     bool escaped = false;
-    if (!take_text("a string", raw, escaped)) [[unlikely]] return false;
-    if (escaped) [[unlikely]] return unescape(raw, value);
-    value = gc::String(raw);
-    return true;
+    if (!string_at(at, "a string", raw, escaped)) [[unlikely]] return nullptr;
+    if (escaped) [[unlikely]] return unescape(at, raw, value);
+    value.assign_padded(raw);
+    return at + 1;
   }
   // Text without escapes as it stands, else unescaped into memory of the cursor; refused if that is
   // longer than kScratchBytes.
-  bool read_short_string(const char* expected, std::string_view& value);
-  bool read_signed(std::int64_t& value, std::int64_t low, std::int64_t high);
-  bool read_unsigned(std::uint64_t& value, std::uint64_t high);
-  bool read_double(double& value);
-  bool read_float(float& value);
-  bool read_bool(bool& value);
-  bool try_null() noexcept;
+  Position read_short_string(Position at, const char* expected, std::string_view& value);
+  Position read_signed(Position at, std::int64_t& value, std::int64_t low, std::int64_t high);
+  Position read_unsigned(Position at, std::uint64_t& value, std::uint64_t high);
+  Position read_double(Position at, double& value);
+  Position read_float(Position at, float& value);
+  Position read_bool(Position at, bool& value);
+  bool is_null(Position at) const noexcept { return token(at) == 'n' && token_is(at, "null"); }
   // Walks one value of any kind, checking all of it.
-  bool skip_value();
+  Position skip_value(Position at);
   // The same, and copies it to `to` without white space; never more bytes than the text has.
-  bool copy_value(char*& to);
+  Position copy_value(Position at, char*& to);
 
-  // --- Errors: each returns false ----------------------------------------------------------------
+  // --- Errors: each returns null -----------------------------------------------------------------
 
-  bool fail(const char* message) {
-    note(offset(), 400, message);
-    return false;
+  Position fail(Position at, const char* message) {
+    note(*at, 400, message);
+    return nullptr;
   }
-  bool fail_at(std::size_t offset, int status, std::string message) {
-    note(offset, status, std::move(message));
-    return false;
+  Position fail(Position at, int status, std::string message) {
+    note(*at, status, std::move(message));
+    return nullptr;
   }
-  // "expected …, found …", at the next token.
-  bool fail_expected(const char* what) {
-    note_expected(what);
-    return false;
-  }
-  bool fail_expected_at(std::size_t offset, const char* what) {
-    note(offset, 400, std::string("expected ") + what);
-    return false;
+  // "expected …, found …"
+  Position fail_expected(Position at, const char* what) {
+    note_expected(at, what);
+    return nullptr;
   }
   // Put a step before the error's path.
-  bool in_member(std::string_view name);
-  bool in_element(std::size_t index);
-
-  static constexpr std::size_t kScratchBytes = 512;
+  Position in_member(std::string_view name);
+  Position in_element(std::size_t index);
 
  private:
-  const char* token_end_limit() const noexcept { return text_ + next_[1]; }
-  // The text of the string that comes next, without its quotes.
-  bool take_text(const char* expected, std::string_view& raw, bool& escaped) {
-    if (token() != '"') [[unlikely]] return fail_expected(expected);
-    const char* const open = text_ + next_[0];
-    const char* close = text_ + next_[1] - 1;
+  // Where the token ends at the latest.
+  const char* limit(Position at) const noexcept { return text_ + at[1]; }
+  // The text of a string, without its quotes.
+  bool string_at(Position at, const char* expected, std::string_view& raw, bool& escaped) {
+    if (token(at) != '"') [[unlikely]] {
+      note_expected(at, expected);
+      return false;
+    }
+    const char* const open = text_ + at[0];
+    const char* close = text_ + at[1] - 1;
     while (is_space(*close)) --close;  // stops at the opening quote at the latest
-    if (close == open || *close != '"') [[unlikely]] return fail("unclosed string");
+    if (close == open || *close != '"') [[unlikely]] {
+      note(*at, 400, "unclosed string");
+      return false;
+    }
     raw = {open + 1, static_cast<std::size_t>(close - open - 1)};
     escaped = has_backslash(raw);
-    ++next_;
     return true;
   }
-  // Reads up to 15 bytes behind the text.
+  // Reads up to 16 bytes behind the text.
   static bool has_backslash(std::string_view text) noexcept {
     const __m128i backslash = _mm_set1_epi8('\\');
     const char* at = text.data();
@@ -179,23 +173,45 @@ class Cursor {
       if (found != 0) return true;
     }
   }
-  bool unescape(std::string_view raw, gc::String& value);
-  bool fail_escape(const char* at);
+  // Compares whole words, the last of which may overlap the one before. Names are followed by more text.
+  template <std::size_t N>
+  static bool same_bytes(const char* text, const std::array<char, N>& name) noexcept {
+    if constexpr (N > 16) {
+      return std::memcmp(text, name.data(), N) == 0;
+    } else if constexpr (N >= 8) {
+      return ((word_at(text) ^ word_at(name.data())) |
+              (word_at(text + N - 8) ^ word_at(name.data() + N - 8))) == 0;
+    } else {
+      std::uint64_t wanted = 0;
+      std::memcpy(&wanted, name.data(), N);
+      return ((word_at(text) ^ wanted) << (64 - 8 * N)) == 0;
+    }
+  }
+  static std::uint64_t word_at(const char* text) noexcept {
+    std::uint64_t word;
+    std::memcpy(&word, text, 8);
+    return word;
+  }
+  Position unescape(Position at, std::string_view raw, gc::String& value);
+  Position fail_escape(const char* backslash);
+  // Whether a number, true, false or null that ends at `end` is all of its token.
+  bool ends_token(Position at, const char* end) const noexcept {
+    const char* const last = limit(at);
+    return end == last || (end < last && is_space(*end));
+  }
+  bool token_is(Position at, std::string_view atom) const noexcept {
+    const char* const text = text_ + *at;
+    return std::memcmp(text, atom.data(), atom.size()) == 0 && ends_token(at, text + atom.size());
+  }
+  template <bool kCopy>
+  Position walk(Position at, char*& to);
   // The first error is kept.
   [[gnu::cold]] void note(std::size_t offset, int status, std::string message);
-  [[gnu::cold]] void note_expected(const char* what);
-  // A number, true, false or null: checks that it ends where the token ends.
-  bool ends_token(const char* end) const noexcept {
-    const char* const limit = token_end_limit();
-    return end == limit || (end < limit && is_space(*end));
-  }
-  bool token_is(std::string_view atom) const noexcept;
-  template <bool kCopy>
-  bool walk(char*& to);
+  [[gnu::cold]] void note_expected(Position at, const char* what);
 
   const char* text_;
-  const std::uint32_t* next_;
-  const std::uint32_t* end_;
+  Position begin_;
+  Position end_;
   std::size_t depth_ = 0;
   std::size_t max_depth_;
   std::uintptr_t stack_;

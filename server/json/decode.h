@@ -53,8 +53,9 @@ concept SelfValidating = requires(const T& value) {
   { validate(value) } -> std::convertible_to<std::optional<std::string>>;
 };
 
+// Inlined into the readers of structs and containers: a level of nesting then costs one frame.
 template <typename T>
-bool read_value(Cursor& in, T& value);
+TAILRACE_ALWAYS_INLINE Position read_value(Cursor& in, Position at, T& value);
 
 // `name"`: what stands behind the opening quote of the member's name.
 template <typename T, std::size_t I>
@@ -116,153 +117,192 @@ constexpr std::uint64_t required_fields() {
 }
 
 template <typename T, std::size_t I>
-bool read_field(Cursor& in, T& object) {
-  return read_value(in, object.*Fields<T>::template kPointer<I>) ||
-         in.in_member(Fields<T>::kNames[I]);
+TAILRACE_ALWAYS_INLINE Position read_field_inline(Cursor& in, Position at, T& object) {
+  const Position behind = read_value(in, at, object.*Fields<T>::template kPointer<I>);
+  if (behind == nullptr) [[unlikely]] return in.in_member(Fields<T>::kNames[I]);
+  return behind;
+}
+template <typename T, std::size_t I>
+Position read_field(Cursor& in, Position at, T& object) {
+  return read_field_inline<T, I>(in, at, object);
 }
 
 template <typename T>
 inline constexpr auto kFieldReaders = []<std::size_t... I>(std::index_sequence<I...>) {
-  return std::array<bool (*)(Cursor&, T&), sizeof...(I)>{&read_field<T, I>...};
+  return std::array<Position (*)(Cursor&, Position, T&), sizeof...(I)>{&read_field<T, I>...};
 }(std::make_index_sequence<Fields<T>::kCount>());
 
-// Members in any order, from the place where they stopped coming as declared.
+// Members in any order, from the place where they stopped coming as declared. Behind the object.
 template <typename T>
-TAILRACE_NOINLINE bool read_fields_in_any_order(Cursor& in, T& object, std::uint64_t& seen) {
+TAILRACE_NOINLINE Position read_fields_in_any_order(Cursor& in, Position at, T& object,
+                                                    std::uint64_t& seen) {
   for (;;) {
-    const std::size_t name_offset = in.offset();
+    const Position name_at = at;
     std::string_view name;
-    if (!in.read_name(name)) return false;
+    at = in.read_name(at, name);
+    if (at == nullptr) return nullptr;
     const std::size_t field = FieldTable<T>::find(name);
     if (field == FieldTable<T>::kNotFound) {
       if (MemberRules<T>::refuse_unknown()) {
-        in.fail_at(name_offset, 400, "unknown member");
+        in.fail(name_at, "unknown member");
         return in.in_member(name);
       }
-      if (!in.skip_value()) return in.in_member(name);
+      at = in.skip_value(at);
+      if (at == nullptr) return in.in_member(name);
     } else {
       if ((seen >> field & 1) != 0) {
-        in.fail_at(name_offset, 400, "duplicate member");
+        in.fail(name_at, "duplicate member");
         return in.in_member(name);
       }
       seen |= std::uint64_t{1} << field;
       if constexpr (Fields<T>::kCount > 0) {
-        if (!kFieldReaders<T>[field](in, object)) return false;
+        at = kFieldReaders<T>[field](in, at, object);
+        if (at == nullptr) return nullptr;
       }
     }
-    const Cursor::Next next = in.after_value('}');
-    if (next != Cursor::Next::kMore) return next == Cursor::Next::kDone;
+    const char separator = in.token(at);
+    if (separator == '}') return in.close(at);
+    if (separator != ',') return in.fail_separator(at, '}');
+    ++at;
   }
 }
 
 // Members as long as they come in declared order: straight-line code, names compared as whole words.
+// Behind the object.
 template <typename T>
-bool read_fields(Cursor& in, T& object, std::uint64_t& seen) {
-  Cursor::Next next = Cursor::Next::kMore;
-  const auto read_next = [&]<std::size_t I>() {
-    if (!in.try_name(kNameAndQuote<T, I>)) return false;
+TAILRACE_ALWAYS_INLINE Position read_fields(Cursor& in, Position at, T& object,
+                                            std::uint64_t& seen) {
+  bool closed = false;
+  // False when there is no next member to read here: an error, the end, or another name.
+  const auto read_next = [&]<std::size_t I>() __attribute__((always_inline)) {
+    if (!in.name_is(at, kNameAndQuote<T, I>)) [[unlikely]] return false;
     seen |= std::uint64_t{1} << I;
-    next = read_field<T, I>(in, object) ? in.after_value('}') : Cursor::Next::kFailed;
-    return next == Cursor::Next::kMore;
+    at = read_field_inline<T, I>(in, at + 2, object);
+    if (at == nullptr) [[unlikely]] return false;
+    const char separator = in.token(at);
+    if (separator == ',') {
+      ++at;
+      return true;
+    }
+    closed = separator == '}';
+    at = closed ? in.close(at) : in.fail_separator(at, '}');
+    return false;
   };
-  [&]<std::size_t... I>(std::index_sequence<I...>) {
+  [&]<std::size_t... I>(std::index_sequence<I...>) __attribute__((always_inline)) {
     static_cast<void>((read_next.template operator()<I>() && ...));
   }(std::make_index_sequence<Fields<T>::kCount>());
-  if (next == Cursor::Next::kMore) return read_fields_in_any_order(in, object, seen);
-  return next == Cursor::Next::kDone;
+  if (closed || at == nullptr) return at;
+  return read_fields_in_any_order(in, at, object, seen);
 }
 
 template <typename T>
-[[gnu::cold]] TAILRACE_NOINLINE bool fail_missing(Cursor& in, std::size_t offset,
-                                                  std::uint64_t missing) {
-  in.fail_at(offset, 400, "missing member");
+[[gnu::cold]] TAILRACE_NOINLINE Position fail_missing(Cursor& in, Position object_at,
+                                                      std::uint64_t missing) {
+  in.fail(object_at, "missing member");
   return in.in_member(Fields<T>::kNames[static_cast<std::size_t>(std::countr_zero(missing))]);
 }
 
 template <DescribedStruct T>
-TAILRACE_NOINLINE bool read_struct(Cursor& in, T& object) {
-  const std::size_t offset = in.offset();
-  if (!in.open('{')) return false;
+TAILRACE_NOINLINE Position read_struct(Cursor& in, Position object_at, T& object) {
+  Position at = in.open(object_at, '{');
+  if (at == nullptr) return nullptr;
   std::uint64_t seen = 0;
-  if (!in.try_close('}') && !read_fields(in, object, seen)) return false;
+  at = in.token(at) == '}' ? in.close(at) : read_fields(in, at, object, seen);
+  if (at == nullptr) return nullptr;
   constexpr std::uint64_t kRequired = required_fields<T>();
   if ((seen & kRequired) != kRequired) [[unlikely]] {
-    return fail_missing<T>(in, offset, kRequired & ~seen);
+    return fail_missing<T>(in, object_at, kRequired & ~seen);
   }
   if constexpr (SelfValidating<T>) {
     std::optional<std::string> refusal = validate(std::as_const(object));
-    if (refusal) return in.fail_at(offset, 422, std::move(*refusal));
+    if (refusal) return in.fail(object_at, 422, std::move(*refusal));
   }
-  return true;
+  return at;
 }
 
-[[gnu::cold]] inline bool fail_too_many(Cursor& in, std::size_t offset) {
-  return in.fail_at(offset, 422,
-                    "more than " + std::to_string(in.limits().max_elements) + " elements");
+[[gnu::cold]] inline Position fail_too_many(Cursor& in, Position at) {
+  return in.fail(at, 422, "more than " + std::to_string(in.limits().max_elements) + " elements");
 }
 
 template <typename E>
-TAILRACE_NOINLINE bool read_vector(Cursor& in, gc::Vector<E>& elements) {
-  const std::size_t offset = in.offset();
-  if (!in.open('[')) return false;
+inline constexpr bool kIsOneToken =
+    std::is_arithmetic_v<E> || std::is_enum_v<E> || std::is_same_v<E, gc::String> || HasTextCodec<E>;
+
+template <typename E>
+TAILRACE_NOINLINE Position read_vector(Cursor& in, Position array_at, gc::Vector<E>& elements) {
+  Position at = in.open(array_at, '[');
+  if (at == nullptr) return nullptr;
   elements.clear();
-  if (in.try_close(']')) return true;
-  const std::size_t counted = in.count_elements();
-  if (counted > in.limits().max_elements) return fail_too_many(in, offset);
+  const std::size_t counted = kIsOneToken<E> ? in.count_scalars(at) : in.count_elements(at);
+  if (counted == 0) return in.close(at);
+  const std::size_t most = in.limits().max_elements;
+  if (counted > most) return fail_too_many(in, array_at);
   elements.reserve(counted);
-  for (std::size_t i = 0;; ++i) {
-    if (i == in.limits().max_elements) return fail_too_many(in, offset);
-    if (!read_value(in, elements.emplace_back())) return in.in_element(i);
-    const Cursor::Next next = in.after_value(']');
-    if (next != Cursor::Next::kMore) return next == Cursor::Next::kDone;
+  for (;;) {
+    at = read_value(in, at, elements.emplace_back());
+    if (at == nullptr) return in.in_element(elements.size() - 1);
+    const char separator = in.token(at);
+    if (separator == ']') return in.close(at);
+    if (separator != ',') return in.fail_separator(at, ']');
+    if (elements.size() == most) return fail_too_many(in, array_at);
+    ++at;
   }
 }
 
 template <typename E, std::size_t N>
-bool read_array(Cursor& in, std::array<E, N>& elements) {
-  const std::size_t offset = in.offset();
-  if (!in.open('[')) return false;
-  Cursor::Next next = in.try_close(']') ? Cursor::Next::kDone : Cursor::Next::kMore;
-  std::size_t i = 0;
-  for (; i < N && next == Cursor::Next::kMore; ++i) {
-    if (!read_value(in, elements[i])) return in.in_element(i);
-    next = in.after_value(']');
+Position read_array(Cursor& in, Position array_at, std::array<E, N>& elements) {
+  Position at = in.open(array_at, '[');
+  if (at == nullptr) return nullptr;
+  for (std::size_t i = 0; i < N; ++i) {
+    if (in.token(at) == ']') break;
+    at = read_value(in, at, elements[i]);
+    if (at == nullptr) return in.in_element(i);
+    if (in.token(at) == ']' && i + 1 == N) return in.close(at);
+    if (in.token(at) != ',') {
+      if (in.token(at) != ']') return in.fail_separator(at, ']');
+      break;
+    }
+    ++at;
   }
-  if (next == Cursor::Next::kFailed) return false;
-  if (i == N && next == Cursor::Next::kDone) return true;
-  return in.fail_at(offset, 400, "expected an array of " + std::to_string(N) + " elements");
+  if (N == 0 && in.token(at) == ']') return in.close(at);
+  return in.fail(array_at, 400, "expected an array of " + std::to_string(N) + " elements");
 }
 
 template <typename V>
-TAILRACE_NOINLINE bool read_map(Cursor& in, gc::Map<gc::String, V>& map) {
-  const std::size_t offset = in.offset();
-  if (!in.open('{')) return false;
+TAILRACE_NOINLINE Position read_map(Cursor& in, Position object_at, gc::Map<gc::String, V>& map) {
+  Position at = in.open(object_at, '{');
+  if (at == nullptr) return nullptr;
   map.clear();
-  if (in.try_close('}')) return true;
-  for (std::size_t i = 0;; ++i) {
-    if (i == in.limits().max_elements) return fail_too_many(in, offset);
-    const std::size_t name_offset = in.offset();
+  if (in.token(at) == '}') return in.close(at);
+  const std::size_t most = in.limits().max_elements;
+  for (;;) {
+    if (map.size() == most) return fail_too_many(in, object_at);
+    const Position name_at = at;
     gc::String key;
-    if (!in.read_name(key)) return false;
+    at = in.read_name(at, key);
+    if (at == nullptr) return nullptr;
     if (map.contains(key)) {
-      in.fail_at(name_offset, 400, "duplicate member");
+      in.fail(name_at, "duplicate member");
       return in.in_member(key);
     }
-    if (!read_value(in, map[key])) return in.in_member(key);
-    const Cursor::Next next = in.after_value('}');
-    if (next != Cursor::Next::kMore) return next == Cursor::Next::kDone;
+    at = read_value(in, at, map[key]);
+    if (at == nullptr) return in.in_member(key);
+    const char separator = in.token(at);
+    if (separator == '}') return in.close(at);
+    if (separator != ',') return in.fail_separator(at, '}');
+    ++at;
   }
 }
 
 template <DescribedEnum E>
-bool read_enum(Cursor& in, E& value) {
-  const std::size_t offset = in.offset();
+Position read_enum(Cursor& in, Position at, E& value) {
   std::string_view name;
-  if (!in.read_short_string("the name of an enumerator", name)) return false;
+  const Position behind = in.read_short_string(at, "the name of an enumerator", name);
+  if (behind == nullptr) return nullptr;
   for (std::size_t i = 0; i < Enumerators<E>::kCount; ++i) {
     if (Enumerators<E>::kNames[i] == name) {
       value = Enumerators<E>::kValues[i];
-      return true;
+      return behind;
     }
   }
   std::string message = "expected one of";
@@ -272,75 +312,73 @@ bool read_enum(Cursor& in, E& value) {
     message += allowed;
     separator = ", ";
   }
-  return in.fail_at(offset, 400, std::move(message));
+  return in.fail(at, 400, std::move(message));
 }
 
 template <typename T>
-bool read_text(Cursor& in, T& value) {
-  const std::size_t offset = in.offset();
+Position read_text(Cursor& in, Position at, T& value) {
   std::string_view text;
-  if (!in.read_short_string(TextCodec<T>::kExpected, text)) return false;
-  return TextCodec<T>::parse(text, value) || in.fail_expected_at(offset, TextCodec<T>::kExpected);
+  const Position behind = in.read_short_string(at, TextCodec<T>::kExpected, text);
+  if (behind == nullptr || TextCodec<T>::parse(text, value)) return behind;
+  return in.fail(at, 400, std::string("expected ") + TextCodec<T>::kExpected);
 }
 
 template <typename T>
-bool read_integer(Cursor& in, T& value) {
+TAILRACE_ALWAYS_INLINE Position read_integer(Cursor& in, Position at, T& value) {
   if constexpr (std::is_signed_v<T>) {
-    std::int64_t number;
-    if (!in.read_signed(number, std::numeric_limits<T>::min(), std::numeric_limits<T>::max())) {
-      return false;
-    }
+    std::int64_t number = 0;
+    at = in.read_signed(at, number, std::numeric_limits<T>::min(), std::numeric_limits<T>::max());
     value = static_cast<T>(number);
   } else {
-    std::uint64_t number;
-    if (!in.read_unsigned(number, std::numeric_limits<T>::max())) return false;
+    std::uint64_t number = 0;
+    at = in.read_unsigned(at, number, std::numeric_limits<T>::max());
     value = static_cast<T>(number);
   }
-  return true;
+  return at;
 }
 
 template <typename T>
-bool read_value(Cursor& in, T& value) {
+TAILRACE_ALWAYS_INLINE Position read_value(Cursor& in, Position at, T& value) {
   if constexpr (HasTextCodec<T>) {
-    return read_text(in, value);
+    return read_text(in, at, value);
   } else if constexpr (std::is_same_v<T, bool>) {
-    return in.read_bool(value);
+    return in.read_bool(at, value);
   } else if constexpr (std::is_same_v<T, float>) {
-    return in.read_float(value);
+    return in.read_float(at, value);
   } else if constexpr (std::is_floating_point_v<T>) {
     static_assert(std::is_same_v<T, double>, "JSON numbers are doubles; long double would be a promise");
-    return in.read_double(value);
+    return in.read_double(at, value);
   } else if constexpr (std::is_integral_v<T>) {
     static_assert(sizeof(T) <= 8);
-    return read_integer(in, value);
+    return read_integer(in, at, value);
   } else if constexpr (std::is_enum_v<T>) {
     static_assert(DescribedEnum<T>, "describe the enum with BOOST_DESCRIBE_ENUM");
-    return read_enum(in, value);
+    return read_enum(in, at, value);
   } else if constexpr (std::is_same_v<T, gc::String>) {
-    return in.read_string(value);
+    return in.read_string(at, value);
   } else if constexpr (kIsSpecialization<T, std::optional>) {
-    if (in.try_null()) {
+    if (in.is_null(at)) {
       value.reset();
-      return true;
+      return at + 1;
     }
-    return read_value(in, value.emplace());
+    return read_value(in, at, value.emplace());
   } else if constexpr (kIsSpecialization<T, gc::Member>) {
-    if (in.try_null()) {
+    if (in.is_null(at)) {
       value = nullptr;
-      return true;
+      return at + 1;
     }
     using Pointee = std::remove_reference_t<decltype(*value)>;
     Pointee* const object = gc::make<Pointee>();
     value = object;
-    return read_value(in, *object);
+    return read_value(in, at, *object);
   } else if constexpr (DescribedStruct<T>) {
-    return read_struct(in, value);
+    return read_struct(in, at, value);
   } else if constexpr (kIsSpecialization<T, gc::Vector>) {
-    return read_vector(in, value);
+    return read_vector(in, at, value);
   } else if constexpr (requires { typename T::Entry; }) {
-    return read_map(in, value);
+    return read_map(in, at, value);
   } else if constexpr (requires { std::tuple_size<T>::value; }) {
-    return read_array(in, value);
+    return read_array(in, at, value);
   } else {
     static_assert(kAlwaysFalse<T>,
                   "this type cannot be decoded: describe it, or give it a TextCodec (Atomic, pairs and "
@@ -360,7 +398,8 @@ template <typename T>
   internal::Cursor in(padded_text, index, limits);
   if (in.ok()) {
     T* const value = gc::make<T>();
-    if (internal::read_value(in, *value) && in.finish()) {
+    const internal::Position behind = internal::read_value(in, in.begin(), *value);
+    if (behind != nullptr && in.finish(behind)) {
       result.value = value;
       return result;
     }

@@ -16,7 +16,8 @@ std::optional<Error> minify(std::string_view padded_text, http::Buffer& out, con
     return Error{413, 0, "", "the document is too large to be echoed"};
   }
   char* end = begin;
-  if (!in.copy_value(end) || !in.finish()) return in.take_error();
+  const internal::Position behind = in.copy_value(in.begin(), end);
+  if (behind == nullptr || !in.finish(behind)) return in.take_error();
   out.commit(static_cast<std::size_t>(end - begin));
   return std::nullopt;
 }

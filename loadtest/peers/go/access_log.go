@@ -1,4 +1,4 @@
-// The access log: one line a request, made in a pooled buffer and written by one goroutine. Requests
+// The access log: one line for each request that failed, was slow, or (mode all) any, made in a pooled buffer and written by one goroutine. Requests
 // never wait for it: when the bounded queue is full the line is dropped and counted.
 package main
 
@@ -11,7 +11,10 @@ import (
 	"time"
 )
 
-const logQueueLines = 4096
+const (
+	logQueueLines = 4096
+	slowRequest   = time.Second
+)
 
 type logSink struct {
 	lines   chan *[]byte
@@ -69,29 +72,33 @@ func (w *statusWriter) Write(body []byte) (int, error) {
 
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-func withAccessLog(next http.Handler, sink *logSink) http.Handler {
+func withAccessLog(next http.Handler, sink *logSink, all bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begin := time.Now()
 		counted := statusWriters.Get().(*statusWriter)
 		*counted = statusWriter{ResponseWriter: w, status: http.StatusOK}
 		next.ServeHTTP(counted, r)
+		took, status, size := time.Since(begin), counted.status, counted.bytes
+		*counted = statusWriter{}
+		statusWriters.Put(counted)
+		if !all && status < 500 && took < slowRequest {
+			return
+		}
 		line := logLines.Get().(*[]byte)
 		text := begin.UTC().AppendFormat((*line)[:0], "2006-01-02T15:04:05.000Z ")
 		text = append(text, r.Method...)
 		text = append(text, ' ')
 		text = append(text, limited(r.URL.Path, 512)...)
 		text = append(text, ' ')
-		text = strconv.AppendInt(text, int64(counted.status), 10)
+		text = strconv.AppendInt(text, int64(status), 10)
 		text = append(text, ' ')
-		text = strconv.AppendInt(text, int64(counted.bytes), 10)
+		text = strconv.AppendInt(text, int64(size), 10)
 		text = append(text, ' ')
-		text = strconv.AppendInt(text, time.Since(begin).Microseconds(), 10)
+		text = strconv.AppendInt(text, took.Microseconds(), 10)
 		text = append(text, "us "...)
 		text = append(text, w.Header().Get("X-Request-Id")...)
 		text = append(text, '\n')
 		*line = text
-		*counted = statusWriter{}
-		statusWriters.Put(counted)
 		select {
 		case sink.lines <- line:
 		default:

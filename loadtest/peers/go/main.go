@@ -24,9 +24,10 @@ import (
 func main() {
 	listen := flag.String("listen", "127.0.0.1:8081", "host:port; port 0 picks one, printed")
 	users := flag.Int("users", 100000, "demo users made at start")
-	accessLog := flag.Bool("access-log", true, "one line a request on stderr, dropped rather than waited for")
+	accessLog := flag.String("access-log", "errors", "off, errors (status >= 500, or over 1 s) or all; lines on stderr, dropped rather than waited for")
 	flag.Parse()
-	if flag.NArg() > 0 || *users < 0 {
+	known := *accessLog == "off" || *accessLog == "errors" || *accessLog == "all"
+	if flag.NArg() > 0 || *users < 0 || !known {
 		flag.Usage()
 		os.Exit(2)
 	}
@@ -36,12 +37,12 @@ func main() {
 	}
 }
 
-func serve(listen string, users int, accessLog bool) error {
+func serve(listen string, users int, accessLog string) error {
 	handler := newHandler(newStore(users))
 	flushLog := func() {}
-	if accessLog {
+	if accessLog != "off" {
 		sink := newLogSink(os.Stderr)
-		handler, flushLog = withAccessLog(handler, sink), sink.close
+		handler, flushLog = withAccessLog(handler, sink, accessLog == "all"), sink.close
 	}
 	listener, err := net.Listen("tcp", listen)
 	if err != nil {

@@ -154,7 +154,7 @@ func TestPooledBatchForgets(t *testing.T) {
 func TestAccessLogWritesALineForEachRequest(t *testing.T) {
 	var out bytes.Buffer
 	sink := newLogSink(&out)
-	handler := withAccessLog(newHandler(newStore(1)), sink)
+	handler := withAccessLog(newHandler(newStore(1)), sink, true)
 	call(t, handler, "GET", "/pooled/users/0", "", "X-Request-ID", "one")
 	call(t, handler, "GET", "/pooled/users/5", "", "X-Request-ID", "two")
 	sink.close()
@@ -162,5 +162,19 @@ func TestAccessLogWritesALineForEachRequest(t *testing.T) {
 	if len(lines) != 2 || !strings.Contains(lines[0], "GET /pooled/users/0 200 ") ||
 		!strings.HasSuffix(lines[0], "us one") || !strings.Contains(lines[1], " 404 ") {
 		t.Errorf("%q", lines)
+	}
+}
+
+func TestAccessLogOfErrorsLeavesTheRestOut(t *testing.T) {
+	var out bytes.Buffer
+	sink := newLogSink(&out)
+	failing := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		writeError(w, http.StatusInternalServerError, "internal", "no more")
+	})
+	call(t, withAccessLog(newHandler(newStore(1)), sink, false), "GET", "/pooled/users/5", "")
+	call(t, withAccessLog(failing, sink, false), "GET", "/pooled/users/6", "")
+	sink.close()
+	if text := out.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "GET /pooled/users/6 500 ") {
+		t.Errorf("%q", text)
 	}
 }
