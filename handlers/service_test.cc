@@ -2,18 +2,21 @@
 // against a model.
 #include <gtest/gtest.h>
 
+#include <map>
 #include <nlohmann/json.hpp>
 #include <random>
-#include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "handlers/service_fixture.h"
+#include "server/test_client.h"
 
 namespace tailrace::api {
 namespace {
 
+using http::ClientResponse;
+using http::TestClient;
 using nlohmann::json;
 
 constexpr std::int64_t kDemoUsers = 300;
@@ -51,8 +54,8 @@ class ServiceTest : public testing::TestWithParam<std::tuple<unsigned, std::stri
 INSTANTIATE_TEST_SUITE_P(
     Styles, ServiceTest,
     testing::Combine(testing::Values(1u, 2u, 4u), testing::Values("/api", "/naive")),
-    [](const auto& info) {
-      return std::get<1>(info.param).substr(1) + "_" + std::to_string(std::get<0>(info.param));
+    [](const auto& parameters) {
+      return std::get<1>(parameters.param).substr(1) + "_" + std::to_string(std::get<0>(parameters.param));
     });
 
 TEST_P(ServiceTest, ADemoUserIsAsTheContractShowsIt) {
@@ -100,7 +103,7 @@ TEST_P(ServiceTest, AUserLivesFromPostToDelete) {
   user["name"] = "Renamed";
   const std::string rest = location.substr(path("").size());
   EXPECT_EQ(put(rest, user.dump()).status, 200);
-  gc_cycle();
+  service_.collect();
   EXPECT_EQ(json::parse(get(rest).body), user);
 
   EXPECT_EQ(del(rest).status, 204);
@@ -257,7 +260,7 @@ TEST_P(ServiceTest, SixteenClientsEndInTheStateThatTheirModelsPredict) {
       }
     });
   }
-  for (int i = 0; i < 10; ++i) gc_cycle();
+  for (int i = 0; i < 10; ++i) service_.collect();
   for (std::thread& thread : threads) thread.join();
 
   std::map<std::int64_t, std::string> expected;

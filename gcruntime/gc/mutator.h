@@ -68,6 +68,7 @@ class Mutator {
   std::uintptr_t scan_low_ = 0;
   const void* signal_context_ = nullptr;
   std::atomic<Status> status_{Status::kRunning};
+  bool signal_sent_ = false;  // collector only
   int thread_id_ = 0;
   void* signal_stack_ = nullptr;
   // What sigaltstack had before the thread was attached.

@@ -33,7 +33,6 @@ constinit std::atomic<std::uint32_t> stop_request{0};
 namespace {
 
 constexpr std::int64_t kSignalAfterNs = 100'000;
-constexpr std::int64_t kSignalAgainNs = 2'000'000;
 constexpr std::size_t kSignalStackBytes = 64 * 1024;
 
 int stop_signal() { return SIGRTMIN + 5; }
@@ -170,22 +169,16 @@ std::int64_t World::stop() {
     }
     return true;
   };
-  std::int64_t signal_at = begin + kSignalAfterNs;
-  std::int64_t signal_gap = kSignalAgainNs;
+  for (Mutator* each = first_; each != nullptr; each = each->next_) each->signal_sent_ = false;
   while (!all_stopped()) {
-    const std::int64_t now = os::now_ns();
-    if (now - begin < kSignalAfterNs) {
+    if (os::now_ns() - begin < kSignalAfterNs) {
       __builtin_ia32_pause();
       continue;
     }
-    if (now >= signal_at) {
-      for (Mutator* each = first_; each != nullptr; each = each->next_) {
-        if (!stopped(*each)) send_signal(*each);
-      }
-      // Once is enough: the handler answers, or leaves a mark that the section's exit answers. Again,
-      // ever more rarely, for the thread that was in another signal's handler, or whose queue was full.
-      signal_at = now + signal_gap;
-      signal_gap *= 2;
+    for (Mutator* each = first_; each != nullptr; each = each->next_) {
+      if (each->signal_sent_ || stopped(*each)) continue;
+      // Once: the handler answers, or leaves a mark that the section's exit answers.
+      each->signal_sent_ = send_signal(*each);
     }
     // More runnable threads than cores: the ones we wait for need this one.
     ::sched_yield();
@@ -193,11 +186,13 @@ std::int64_t World::stop() {
   return os::now_ns() - begin;
 }
 
-void World::send_signal(Mutator& each) noexcept {
-  if (::syscall(SYS_tgkill, ::getpid(), each.thread_id_, stop_signal()) == 0) return;
-  TAILRACE_CHECK_VALUE(errno != ESRCH,
+// False: the process's signal queue is full (EAGAIN); to be tried again.
+bool World::send_signal(const Mutator& each) noexcept {
+  if (::syscall(SYS_tgkill, ::getpid(), each.thread_id_, stop_signal()) == 0) return true;
+  TAILRACE_CHECK_VALUE(errno == EAGAIN,
                        "an attached thread ended inside its ThreadScope; its thread id:",
                        each.thread_id_);
+  return false;
 }
 
 void World::start() {
@@ -269,6 +264,7 @@ TAILRACE_NOINLINE void World::run_native(void (*function)(void*), void* argument
   // In a section until the status says native, so that no signal stops the thread half-way.
   base::set_section();
   self->scan_low_ = stack_pointer();
+  check_on_known_stack(*self, self->scan_low_);
   self->signal_context_ = nullptr;
   self->status_.store(Mutator::Status::kNative, std::memory_order_seq_cst);
   base::clear_section();
@@ -289,10 +285,15 @@ TAILRACE_NO_SANITIZE void World::on_signal(int, void*, void* context) noexcept {
   // Native: counted as stopped already. A late signal: nothing is asked for.
   if (self->status_.load(std::memory_order_relaxed) != Mutator::Status::kRunning) return;
   if (stop_request.load(std::memory_order_acquire) == 0) return;
-  const auto* interrupted = static_cast<const ucontext_t*>(context);
+  auto* interrupted = static_cast<ucontext_t*>(context);
   const auto sp = static_cast<std::uintptr_t>(interrupted->uc_mcontext.gregs[REG_RSP]);
-  // In the middle of another signal's handler: the managed frames are out of sight. Asked again later.
-  if (sp - reinterpret_cast<std::uintptr_t>(self->signal_stack_) < kSignalStackBytes) return;
+  if (sp - reinterpret_cast<std::uintptr_t>(self->signal_stack_) < kSignalStackBytes) {
+    // In the middle of another signal's handler (a profiler's): the managed frames are out of sight. The
+    // signal comes again when that handler returns, as it is blocked until then.
+    ::sigaddset(&interrupted->uc_sigmask, stop_signal());
+    static_cast<void>(send_signal(*self));
+    return;
+  }
   check_on_known_stack(*self, sp);
   // A leaf function may keep values in the 128 bytes below its stack pointer.
   self->scan_low_ = sp - 128;

@@ -32,6 +32,44 @@ namespace tailrace::json::internal {
 
 inline bool is_space(char c) noexcept { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 
+// A member's name and the quote behind it, N bytes, to be compared as whole words; the second word may
+// overlap the first.
+template <std::size_t N>
+class NamePattern {
+ public:
+  constexpr explicit NamePattern(std::string_view name) {
+    for (std::size_t i = 0; i < N; ++i) bytes_[i] = i + 1 < N ? name[i] : '"';
+    for (std::size_t i = 0; i < 8; ++i) {
+      first_ |= byte(i) << (8 * i);
+      if constexpr (N > 8) last_ |= byte(N - 8 + i) << (8 * i);
+    }
+  }
+  // Reads at least 8 bytes.
+  TAILRACE_ALWAYS_INLINE bool matches(const char* text) const noexcept {
+    if constexpr (N > 16) {
+      return std::memcmp(text, bytes_.data(), N) == 0;
+    } else if constexpr (N > 8) {
+      return ((word_at(text) ^ first_) | (word_at(text + N - 8) ^ last_)) == 0;
+    } else {
+      return (word_at(text) ^ first_) << (64 - 8 * N) == 0;
+    }
+  }
+
+ private:
+  constexpr std::uint64_t byte(std::size_t i) const {
+    return i < N ? static_cast<std::uint8_t>(bytes_[i]) : 0;
+  }
+  static std::uint64_t word_at(const char* text) noexcept {
+    std::uint64_t word;
+    std::memcpy(&word, text, 8);
+    return word;
+  }
+
+  std::array<char, N> bytes_{};
+  std::uint64_t first_ = 0;
+  std::uint64_t last_ = 0;
+};
+
 // Of the next token: where the index has its offset.
 using Position = const std::uint32_t*;
 
@@ -78,13 +116,12 @@ class Cursor {
     return fail_expected(at, closing == '}' ? "a comma or a closing brace"
                                             : "a comma or a closing bracket");
   }
-  // True if a member's name and a colon come, and the name is written without escapes as
-  // `name_and_quote` (the name followed by a quote). They are two tokens.
+  // True if a member's name and a colon come, and the name is written as it is, without escapes. They
+  // are two tokens.
   template <std::size_t N>
-  TAILRACE_ALWAYS_INLINE bool name_is(Position at,
-                                      const std::array<char, N>& name_and_quote) const noexcept {
+  TAILRACE_ALWAYS_INLINE bool name_is(Position at, const NamePattern<N>& name) const noexcept {
     return end_ - at >= 2 && text_[at[0]] == '"' && at[1] - at[0] > N &&
-           same_bytes(text_ + at[0] + 1, name_and_quote) && text_[at[1]] == ':';
+           name.matches(text_ + at[0] + 1) && text_[at[1]] == ':';
   }
   // Behind a member's name and colon. The view is valid until the next call. A name that is too long to
   // be a member's may come with its escapes.
@@ -172,25 +209,6 @@ class Cursor {
       if (left <= 16) return (found & ((std::uint32_t{1} << left) - 1)) != 0;
       if (found != 0) return true;
     }
-  }
-  // Compares whole words, the last of which may overlap the one before. Names are followed by more text.
-  template <std::size_t N>
-  static bool same_bytes(const char* text, const std::array<char, N>& name) noexcept {
-    if constexpr (N > 16) {
-      return std::memcmp(text, name.data(), N) == 0;
-    } else if constexpr (N >= 8) {
-      return ((word_at(text) ^ word_at(name.data())) |
-              (word_at(text + N - 8) ^ word_at(name.data() + N - 8))) == 0;
-    } else {
-      std::uint64_t wanted = 0;
-      std::memcpy(&wanted, name.data(), N);
-      return ((word_at(text) ^ wanted) << (64 - 8 * N)) == 0;
-    }
-  }
-  static std::uint64_t word_at(const char* text) noexcept {
-    std::uint64_t word;
-    std::memcpy(&word, text, 8);
-    return word;
   }
   Position unescape(Position at, std::string_view raw, gc::String& value);
   Position fail_escape(const char* backslash);

@@ -57,15 +57,9 @@ concept SelfValidating = requires(const T& value) {
 template <typename T>
 TAILRACE_ALWAYS_INLINE Position read_value(Cursor& in, Position at, T& value);
 
-// `name"`: what stands behind the opening quote of the member's name.
 template <typename T, std::size_t I>
-inline constexpr auto kNameAndQuote = [] {
-  constexpr std::string_view kName = Fields<T>::template kName<I>;
-  std::array<char, kName.size() + 1> text{};
-  for (std::size_t i = 0; i < kName.size(); ++i) text[i] = kName[i];
-  text[kName.size()] = '"';
-  return text;
-}();
+inline constexpr NamePattern<Fields<T>::template kName<I>.size() + 1> kNamePattern{
+    Fields<T>::template kName<I>};
 
 // Finds a member by name: open addressing at compile time, one probe mostly. (A struct has at most 52
 // members of its own.)
@@ -175,7 +169,7 @@ TAILRACE_ALWAYS_INLINE Position read_fields(Cursor& in, Position at, T& object,
   bool closed = false;
   // False when there is no next member to read here: an error, the end, or another name.
   const auto read_next = [&]<std::size_t I>() __attribute__((always_inline)) {
-    if (!in.name_is(at, kNameAndQuote<T, I>)) [[unlikely]] return false;
+    if (!in.name_is(at, kNamePattern<T, I>)) [[unlikely]] return false;
     seen |= std::uint64_t{1} << I;
     at = read_field_inline<T, I>(in, at + 2, object);
     if (at == nullptr) [[unlikely]] return false;

@@ -1,0 +1,132 @@
+// Settings: who wins, what is refused and how.
+#include "server/config.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <map>
+#include <unistd.h>
+
+namespace tailrace::http {
+namespace {
+
+struct Given {
+  std::map<std::string, std::string> flags;
+  std::map<std::string, std::string> environment;
+  std::map<std::string, std::string> file;
+};
+
+std::optional<std::string> read(const Given& given, Config& config) {
+  const auto look_up = [](const std::map<std::string, std::string>& map) {
+    return [&map](const std::string& name) -> std::optional<std::string> {
+      const auto at = map.find(name);
+      return at == map.end() ? std::nullopt : std::optional(at->second);
+    };
+  };
+  return read_config({look_up(given.flags), look_up(given.environment), given.file}, config);
+}
+
+std::string error_of(const Given& given) {
+  Config config;
+  return read(given, config).value_or("(fine)");
+}
+
+TEST(Config, HasTheContractsDefaults) {
+  Config config;
+  EXPECT_FALSE(read({}, config));
+  EXPECT_EQ(to_string(config.listen), "127.0.0.1:8080");
+  EXPECT_EQ(to_string(*config.admin), "127.0.0.1:6060");
+  EXPECT_EQ(config.gc_percent, 100);
+  EXPECT_EQ(config.memory_limit, kOff);
+  EXPECT_EQ(config.access_log, AccessLogMode::kErrors);
+}
+
+TEST(Config, FlagWinsOverOursOverGosOverTheFile) {
+  Given given;
+  const auto percent = [&given] {
+    Config config;
+    EXPECT_FALSE(read(given, config));
+    return config.gc_percent;
+  };
+  given.file["gc-percent"] = "1";
+  EXPECT_EQ(percent(), 1);
+  given.environment["GOGC"] = "2";
+  EXPECT_EQ(percent(), 2);
+  given.environment["TAILRACE_GC_PERCENT"] = "3";
+  EXPECT_EQ(percent(), 3);
+  given.flags["gc-percent"] = "4";
+  EXPECT_EQ(percent(), 4);
+  given.flags["gc-percent"] = "off";
+  EXPECT_EQ(percent(), -1);
+}
+
+TEST(Config, ReadsGosOtherVariables) {
+  Config config;
+  EXPECT_FALSE(read({{},
+                     {{"GOMAXPROCS", "3"},
+                      {"GOMEMLIMIT", "2GiB"},
+                      {"GODEBUG", "madvdontneed=1,gctrace=1"},
+                      {"TAILRACE_ADMIN_TOKEN", "secret"},
+                      {"TAILRACE_LISTEN", ""}},
+                     {}},
+                    config));
+  EXPECT_EQ(config.max_procs, 3u);
+  EXPECT_EQ(config.memory_limit, std::uint64_t{2} << 30);
+  EXPECT_TRUE(config.gc_trace);
+  EXPECT_EQ(config.admin_token, "secret");
+}
+
+TEST(Config, SaysWhatIsWrongAndWhere) {
+  EXPECT_EQ(error_of({{{"listen", "nowhere"}}, {}, {}}),
+            "--listen: expected HOST:PORT, as in 0.0.0.0:8080, not \"nowhere\"");
+  EXPECT_EQ(error_of({{}, {{"GOGC", "lots"}}, {}}),
+            "GOGC: expected a number from 0 to 1000000, or off, not \"lots\"");
+  EXPECT_NE(error_of({{}, {}, {{"timeouts.idle", "5"}}}).find("timeouts.idle in the configuration"),
+            std::string::npos);
+  for (const Given& bad : std::vector<Given>{{{{"max-procs", "0"}}, {}, {}},
+                                             {{{"max-procs", "65"}}, {}, {}},
+                                             {{{"memory-limit", "1KB"}}, {}, {}},
+                                             {{{"debug", "gcx=1"}}, {}, {}},
+                                             {{{"debug", "gctrace"}}, {}, {}},
+                                             {{{"access-log", "some"}}, {}, {}},
+                                             {{{"admin-allow", "10.0.0.0/8,x"}}, {}, {}},
+                                             {{}, {}, {{"limits.header_bytes", "64KiB"}}},
+                                             {{}, {}, {{"limits.connections", "0"}}}}) {
+    EXPECT_NE(error_of(bad), "(fine)");
+  }
+  EXPECT_NE(error_of({{{"debug", "gcx=1"}}, {}, {}}).find("gctrace"), std::string::npos);
+}
+
+TEST(Config, TakesTheDebugKeysThereAre) {
+  Config config;
+  EXPECT_FALSE(read({{{"debug", "gctrace=1,gcstoptheworld=1"}}, {}, {}}, config));
+  EXPECT_TRUE(config.gc_trace);
+}
+
+TEST(Config, ReadsYaml) {
+  std::string path = testing::TempDir() + "/tailrace-config-XXXXXX";
+  const int fd = ::mkstemp(path.data());
+  ASSERT_GE(fd, 0);
+  std::ofstream(path) << "listen: 127.0.0.1:1\nmax_procs: 2\nadmin-allow: [10.0.0.0/8, ::1]\n"
+                         "limits:\n  body_bytes: 2MiB\ntimeouts: {idle: 5s}\n";
+  std::map<std::string, std::string> entries;
+  EXPECT_EQ(read_config_file(path, entries), std::nullopt);
+  Config config;
+  EXPECT_EQ(read({{}, {}, entries}, config), std::nullopt);
+  EXPECT_EQ(config.listen.port, 1);
+  EXPECT_EQ(config.max_procs, 2u);
+  EXPECT_EQ(config.admin_allow.size(), 2u);
+  EXPECT_EQ(config.limits.body_bytes, std::size_t{2} << 20);
+  EXPECT_EQ(config.timeouts.idle_ns, 5'000'000'000);
+  std::ofstream(path) << "- a\n- b\n";
+  EXPECT_TRUE(read_config_file(path, entries));
+  std::ofstream(path) << "a: [\n";
+  EXPECT_TRUE(read_config_file(path, entries));
+  ::close(fd);
+  ::unlink(path.c_str());
+  EXPECT_TRUE(read_config_file(path, entries));
+}
+
+}  // namespace
+}  // namespace tailrace::http
