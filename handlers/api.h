@@ -9,6 +9,9 @@ using http::json;  // the answer, not the namespace of the encoder
 
 class Store;
 
+// 10 000 events need more room than a request usually has.
+inline constexpr std::size_t kMaxEventsBytes = std::size_t{16} << 20;
+
 // The recommended style: what is encoded goes into a pooled buffer in one pass, keys are built in one
 // allocation, vectors are sized before they are filled.
 void add_users(App& app, Store& store);

@@ -27,7 +27,7 @@ void add_naive_echo(App& app) {
           return error(refused->status, refused->text());
         }
         const gc::String answer(minified.view());
-        log_naively("echoed", {copy.size(), answer.size()});
+        log_naively("echoed", {static_cast<std::int64_t>(copy.size())});
         return Response::text(200, answer, http::kJsonType);
       },
       {.arena = false});

@@ -4,7 +4,7 @@
 namespace tailrace::api {
 
 void add_events(App& app) {
-  app.post("/api/events", [](Request& request) -> Response {
+  const auto accept = [](Request& request) -> Response {
     const auto& events = *request.json<gc::Vector<Event>>();
     if (events.size() > kMaxEvents) return error(422, "more than 10000 events");
     EventsAccepted answer;
@@ -20,7 +20,8 @@ void add_events(App& app) {
       answer.keys.push_back(key.finish());
     }
     return json(answer);
-  });
+  };
+  app.post("/api/events", accept, {.max_body_bytes = kMaxEventsBytes});
 }
 
 }  // namespace tailrace::api

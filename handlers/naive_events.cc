@@ -20,13 +20,18 @@ void add_naive_events(App& app) {
           log_naively("event", {event.user_id, std::string(event.type.view())});
           keys.push_back(key);
         }
-        gc::String out = gc::concat("{\"accepted\":",
-                                    naive_number(static_cast<std::int64_t>(events.size())));
-        out = gc::concat(out, ",\"keys\":", naive_json(keys));
-        out = gc::concat(out, "}");
-        return Response::text(200, out, http::kJsonType);
+        gc::StringBuilder out;  // grows as it must
+        out.append("{\"accepted\":");
+        out.append(naive_number(static_cast<std::int64_t>(events.size())));
+        out.append(",\"keys\":[");
+        for (std::size_t i = 0; i < keys.size(); ++i) {
+          if (i > 0) out.append(',');
+          out.append(naive_quote(keys[i]));
+        }
+        out.append("]}");
+        return Response::text(200, out.view(), http::kJsonType);
       },
-      {.arena = false});
+      {.arena = false, .max_body_bytes = kMaxEventsBytes});
 }
 
 }  // namespace tailrace::api

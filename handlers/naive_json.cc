@@ -33,9 +33,16 @@ void append_member(gc::String& out, std::string_view key, std::string_view value
   out = gc::concat(out, value);
 }
 
+User* copy_naively(const User& user) {
+  User* copy = gc::make<User>(user);
+  copy->address = gc::make<Address>(*user.address);
+  return copy;
+}
+
 }  // namespace
 
-gc::String naive_json(const User& user) {
+gc::String naive_json(const User& published) {
+  const User& user = *copy_naively(published);
   http::Buffer score;
   static_cast<void>(tailrace::json::encode(user.score, score));
   const Address& address = *user.address;
@@ -59,14 +66,13 @@ gc::String naive_json(const User& user) {
 }
 
 void log_naively(std::string_view message, const std::vector<std::any>& arguments) {
-  std::string line(message);
+  gc::String line = gc::concat("level=debug message=", message);
   for (const std::any& argument : arguments) {
+    line = gc::concat(line, " argument=");
     if (const auto* number = std::any_cast<std::int64_t>(&argument)) {
-      line += " " + std::to_string(*number);
-    } else if (const auto* size = std::any_cast<std::size_t>(&argument)) {
-      line += " " + std::to_string(*size);
+      line = gc::concat(line, naive_number(*number));
     } else if (const auto* text = std::any_cast<std::string>(&argument)) {
-      line += " " + *text;
+      line = gc::concat(line, *text);
     }
   }
   // The log is off; keep the line from being optimised away.

@@ -155,7 +155,8 @@ TEST_P(ServiceTest, EventsAreAcceptedWithTheirKeys) {
 TEST_P(ServiceTest, TenThousandEventsAreTakenAndOneMoreIsNot) {
   std::string many = "[";
   for (int i = 0; i < 10'000; ++i) {
-    many += std::string(i == 0 ? "" : ",") + R"({"id":"e","type":"t","user_id":1,"ts":1,"tags":[],"payload":{}})";
+    many += std::string(i == 0 ? "" : ",") + R"({"id":"an event with a rather long name","type":"click",)"
+            R"("user_id":1,"ts":1700000000,"tags":["web","eu","mobile"],"payload":{"page":"/items/7"}})";
   }
   EXPECT_EQ(json::parse(post("/events", many + "]").body)["accepted"], 10'000);
   many += R"(,{"id":"e","type":"t","user_id":1,"ts":1,"tags":[],"payload":{}}])";

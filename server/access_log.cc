@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <ctime>
 #include <unistd.h>
@@ -127,6 +128,11 @@ bool AccessLog::take(std::string& text) {
 }
 
 void AccessLog::run() {
+  // A log that nobody reads any more is no reason to end: write() fails instead.
+  sigset_t broken_pipe;
+  sigemptyset(&broken_pipe);
+  sigaddset(&broken_pipe, SIGPIPE);
+  ::pthread_sigmask(SIG_BLOCK, &broken_pipe, nullptr);
   // It looks by the clock, so that no request pays for a wake. 2048 records in 10 ms are more than a
   // worker can answer.
   const auto pause = std::chrono::milliseconds(mode_ == AccessLogMode::kAll ? 10 : 100);

@@ -51,6 +51,8 @@ class Mutator {
   void set_thread_frames(const void* saved_sp) noexcept {
     thread_frames_ = reinterpret_cast<std::uintptr_t>(saved_sp);
   }
+  // Of the stack the thread runs on now; for those who must know how much of it is left.
+  std::uintptr_t stack_low() const noexcept { return stack_low_; }
   std::uintptr_t thread_stack_low() const noexcept { return thread_stack_low_; }
   std::uintptr_t thread_stack_high() const noexcept { return thread_stack_high_; }
 

@@ -302,7 +302,6 @@ TEST_F(MutatorTest, ThreadsAreStoppedInMallocPrintfAndThrow) {
   for (std::thread& thread : threads) join(thread);
 }
 
-// A request that arrives in the middle of a cycle is for the next one, and is not forgotten.
 TEST_F(MutatorTest, ManyThreadsAskForCyclesAtOnce) {
   std::vector<std::thread> threads;
   for (int t = 0; t < 6; ++t) {
@@ -312,6 +311,39 @@ TEST_F(MutatorTest, ManyThreadsAskForCyclesAtOnce) {
     });
   }
   for (std::thread& thread : threads) join(thread);
+}
+
+// A request that comes in the middle of a cycle is for the next one, and that must follow although nobody
+// asks again: forgetting it hangs here.
+TEST_F(MutatorTest, ARequestInTheMiddleOfACycleIsNotForgotten) {
+  Root<Node> live;
+  for (int i = 0; i < 50'000; ++i) {
+    Node* node = make_node(i);
+    node->next = live.get();
+    live = node;
+  }
+  std::atomic<int> round{0};
+  std::thread other([&] {
+    const ThreadScope scope;
+    for (int i = 1; i <= 100; ++i) {
+      native([&] {
+        while (round.load(std::memory_order_acquire) < i) {
+        }
+        // From before the cycle's begin to behind its end.
+        const auto at = std::chrono::steady_clock::now() + std::chrono::microseconds(i * 10);
+        while (std::chrono::steady_clock::now() < at) {
+        }
+        collect();  // here, or the scope's end would wait for the world to start again
+      });
+      round.store(-i, std::memory_order_release);
+    }
+  });
+  for (int i = 1; i <= 100; ++i) {
+    round.store(i, std::memory_order_release);
+    collect();
+    wait_until([&] { return round.load(std::memory_order_acquire) == -i; });
+  }
+  join(other);
 }
 
 TEST_F(MutatorTest, AThreadThatBlocksAllSignalsIsStopped) {

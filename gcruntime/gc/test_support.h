@@ -4,9 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <random>
-#include <string>
 
 #include "gcruntime/base/annotations.h"
 
@@ -46,11 +43,5 @@ class Disguised {
  private:
   std::uintptr_t bits_ = 0;
 };
-
-// TAILRACE_SEED, or else this one. Print it when a test fails: ASSERT_... << "seed " << seed.
-inline std::uint64_t test_seed(std::uint64_t otherwise = 1) {
-  const char* text = std::getenv("TAILRACE_SEED");
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
 
 }  // namespace tailrace::gc::test

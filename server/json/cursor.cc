@@ -79,7 +79,7 @@ Cursor::Cursor(std::string_view text, const StructuralIndex& index, const Limits
       begin_(index.offsets()),
       end_(index.offsets() + index.count()),
       max_depth_(std::min(limits.max_depth, kMaxDepth)),
-      stack_(reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0))),
+      stack_floor_(stack_floor()),
       counting_left_(2 * index.count()),
       limits_(limits) {
   if (text.size() > limits.max_bytes) {

@@ -26,6 +26,7 @@
 #include "gcruntime/base/annotations.h"
 #include "gcruntime/gc/string.h"
 #include "server/json/error.h"
+#include "server/json/stack_floor.h"
 #include "server/json/structural_index.h"
 
 namespace tailrace::json::internal {
@@ -102,7 +103,7 @@ class Cursor {
       return fail_expected(at, bracket == '{' ? "an object" : "an array");
     }
     const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
-    if (++depth_ > max_depth_ || stack_ - here > limits_.max_stack_bytes) [[unlikely]] {
+    if (++depth_ > max_depth_ || here < stack_floor_) [[unlikely]] {
       return fail(at, "nested too deeply");
     }
     return at + 1;
@@ -232,7 +233,7 @@ class Cursor {
   Position end_;
   std::size_t depth_ = 0;
   std::size_t max_depth_;
-  std::uintptr_t stack_;
+  std::uintptr_t stack_floor_;
   std::size_t counting_left_;  // tokens that count_elements may still look at
   Limits limits_;
   std::unique_ptr<Error> error_;

@@ -126,30 +126,50 @@ inline constexpr auto kFieldReaders = []<std::size_t... I>(std::index_sequence<I
   return std::array<Position (*)(Cursor&, Position, T&), sizeof...(I)>{&read_field<T, I>...};
 }(std::make_index_sequence<Fields<T>::kCount>());
 
+// What a look at one member in any order found.
+enum class Found { kField, kNothing, kFailed };
+
+// Takes the name of the next member. kField: a value of T's member `field` comes. kNothing: it was an
+// unknown one, which has been walked. This and not its caller holds the frame that looking takes, so
+// that nested values do not stand on it.
+template <typename T>
+TAILRACE_NOINLINE Found find_field(Cursor& in, Position& at, std::uint64_t& seen,
+                                   std::size_t& field) {
+  const Position name_at = at;
+  std::string_view name;
+  at = in.read_name(at, name);
+  if (at == nullptr) return Found::kFailed;
+  field = FieldTable<T>::find(name);
+  if (field == FieldTable<T>::kNotFound) {
+    if (MemberRules<T>::refuse_unknown()) {
+      in.fail(name_at, "unknown member");
+      in.in_member(name);
+      return Found::kFailed;
+    }
+    at = in.skip_value(at);
+    if (at != nullptr) return Found::kNothing;
+    in.in_member(name);
+    return Found::kFailed;
+  }
+  if ((seen >> field & 1) != 0) {
+    in.fail(name_at, "duplicate member");
+    in.in_member(name);
+    return Found::kFailed;
+  }
+  seen |= std::uint64_t{1} << field;
+  return Found::kField;
+}
+
 // Members in any order, from the place where they stopped coming as declared. Behind the object.
 template <typename T>
-TAILRACE_NOINLINE Position read_fields_in_any_order(Cursor& in, Position at, T& object,
-                                                    std::uint64_t& seen) {
+TAILRACE_ALWAYS_INLINE Position read_fields_in_any_order(Cursor& in, Position at, T& object,
+                                                         std::uint64_t& seen) {
   for (;;) {
-    const Position name_at = at;
-    std::string_view name;
-    at = in.read_name(at, name);
-    if (at == nullptr) return nullptr;
-    const std::size_t field = FieldTable<T>::find(name);
-    if (field == FieldTable<T>::kNotFound) {
-      if (MemberRules<T>::refuse_unknown()) {
-        in.fail(name_at, "unknown member");
-        return in.in_member(name);
-      }
-      at = in.skip_value(at);
-      if (at == nullptr) return in.in_member(name);
-    } else {
-      if ((seen >> field & 1) != 0) {
-        in.fail(name_at, "duplicate member");
-        return in.in_member(name);
-      }
-      seen |= std::uint64_t{1} << field;
-      if constexpr (Fields<T>::kCount > 0) {
+    std::size_t field = 0;
+    const Found found = find_field<T>(in, at, seen, field);
+    if (found == Found::kFailed) return nullptr;
+    if constexpr (Fields<T>::kCount > 0) {
+      if (found == Found::kField) {
         at = kFieldReaders<T>[field](in, at, object);
         if (at == nullptr) return nullptr;
       }

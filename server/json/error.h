@@ -8,11 +8,10 @@ namespace tailrace::json {
 
 struct Limits {
   std::size_t max_bytes = std::size_t{64} << 20;  // of the text: 413
-  std::size_t max_depth = 1024;                   // of arrays and objects; at most 1024
+  // Of arrays and objects; at most 1024. Decoding a recursive type recurses and also stops, with the same
+  // error, before the stack it runs on is used up: a fiber's default stack holds 1024 levels.
+  std::size_t max_depth = 1024;
   std::size_t max_elements = 1'000'000;           // of each decoded array and map: 422
-  // Decoding a recursive type recurses. A text that would need more of the stack is refused like one
-  // that nests too deeply; half of a fiber's default stack.
-  std::size_t max_stack_bytes = 128 * 1024;
 };
 
 struct Error {

@@ -16,6 +16,7 @@
 
 #include "gcruntime/gc/string.h"
 #include "server/buffer.h"
+#include "server/json/stack_floor.h"
 
 namespace tailrace::json::internal {
 
@@ -27,7 +28,6 @@ struct EncodeFailure : std::exception {
 // Quotes and one 16-byte store.
 inline constexpr std::size_t kFixedTextBytes = 18;
 inline constexpr unsigned kMaxEncodeDepth = 1024;
-inline constexpr std::size_t kMaxEncodeStackBytes = 128 * 1024;
 
 // A bit for each byte that cannot be copied as it stands: control characters, quote, backslash, and
 // what is not ASCII (to be validated). Bytes over 0x7F are negative, so one comparison finds them too.
@@ -65,8 +65,7 @@ inline __m128i load_short(const char* from, std::size_t bytes) noexcept {
 
 class Writer {
  public:
-  explicit Writer(http::Buffer& out) noexcept
-      : out_(out), stack_(reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0))) {}
+  explicit Writer(http::Buffer& out) noexcept : out_(out), stack_floor_(stack_floor()) {}
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
 
@@ -89,7 +88,7 @@ class Writer {
   // One level down and up again: pointers and containers, all that can make a value nest without end.
   void enter() {
     const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
-    if (++depth_ > kMaxEncodeDepth || stack_ - here > kMaxEncodeStackBytes) [[unlikely]] {
+    if (++depth_ > kMaxEncodeDepth || here < stack_floor_) [[unlikely]] {
       throw EncodeFailure();
     }
   }
@@ -128,7 +127,7 @@ class Writer {
 
   http::Buffer& out_;
   char* limit_ = nullptr;
-  std::uintptr_t stack_;
+  std::uintptr_t stack_floor_;
   unsigned depth_ = 0;
 };
 

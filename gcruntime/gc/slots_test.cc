@@ -1,0 +1,222 @@
+// Slots and spans as the allocator hands them out, and how addresses lead back to them.
+#include "gcruntime/heap/heap.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include "gcruntime/gc/collect.h"
+#include "gcruntime/gc/make.h"
+#include "gcruntime/gc/mem_stats.h"
+#include "gcruntime/gc/root.h"
+#include "gcruntime/gc/test_support.h"
+#include "gcruntime/gc/vector.h"
+#include "gcruntime/heap/span.h"
+
+namespace tailrace::gc {
+namespace {
+
+using test::in_own_frame;
+
+struct Pair {
+  Member<Pair> link;
+  std::int64_t value = 0;
+};
+BOOST_DESCRIBE_STRUCT(Pair, (), (link, value))
+
+class HeapTest : public testing::Test {
+ protected:
+  ThreadScope scope_;
+};
+
+// The first and last byte, and each between in steps that meet all alignments.
+template <typename F>
+void for_bytes_of(std::uintptr_t slot, std::size_t bytes, F&& f) {
+  for (std::size_t offset = 0; offset < bytes; offset += bytes > 256 ? 13 : 1) f(slot + offset);
+  f(slot + bytes - 1);
+}
+
+TEST_F(HeapTest, EveryAddressOfASlotLeadsToIt) {
+  for (const SizeClass& size : kSizeClassTable) {
+    for (const bool noscan : {false, true}) {
+      void* object = noscan ? allocate_noscan(size.bytes)
+                            : allocate_scanned_slot(size_class_of(size.bytes),
+                                                        kTypeNumber<Pair>, 0, 1);
+      const auto slot = reinterpret_cast<std::uintptr_t>(object);
+      for_bytes_of(slot, size.bytes, [&](std::uintptr_t address) {
+        const ObjectPlace place = find_object(address);
+        ASSERT_EQ(place.slot, slot) << size.bytes << " bytes, offset " << address - slot;
+        ASSERT_EQ(place.slot_bytes, size.bytes);
+        ASSERT_EQ(place.noscan, noscan);
+        ASSERT_TRUE(place.allocated());
+        ASSERT_FALSE(place.marked());
+      });
+      ASSERT_EQ(slot % (size.bytes % 16 == 0 ? 16 : 8), 0u) << size.bytes;
+    }
+  }
+}
+
+TEST_F(HeapTest, EveryAddressOfALargeObjectLeadsToIt) {
+  for (const std::size_t bytes : {kMaxSmallBytes + 1, 5 * kPageBytes, std::size_t{1'000'000}}) {
+    const auto slot = reinterpret_cast<std::uintptr_t>(allocate_noscan(bytes));
+    const std::size_t pages = (bytes + kPageBytes - 1) / kPageBytes;
+    for (std::size_t offset = 0; offset < pages * kPageBytes; offset += 509) {
+      const ObjectPlace place = find_object(slot + offset);
+      ASSERT_EQ(place.slot, slot);
+      ASSERT_EQ(place.slot_bytes, pages * kPageBytes);
+      ASSERT_TRUE(place.noscan);
+      ASSERT_TRUE(place.allocated());
+    }
+  }
+}
+
+TEST_F(HeapTest, TheTailOfASpanAndFreePagesLeadNowhere) {
+  // 48-byte slots: 170 of them leave 32 bytes of the page.
+  const SizeClass& size = kSizeClassTable[size_class_of(48)];
+  ASSERT_EQ(size.slots * 48, 8160u);
+  const auto slot = reinterpret_cast<std::uintptr_t>(allocate_noscan(48));
+  const std::uintptr_t page = page_address(page_of(slot));
+  EXPECT_EQ(find_object(page + 8160).slot, 0u);
+  EXPECT_EQ(find_object(page + 8191).slot, 0u);
+  EXPECT_EQ(find_object(page + 8159).slot, page + 8160 - 48);
+  EXPECT_EQ(find_object(page_map.base + page_map.bytes - 1).slot, 0u);
+  EXPECT_FALSE(contains(page_map.base - 1));
+  EXPECT_FALSE(contains(page_map.base + page_map.bytes));
+  EXPECT_FALSE(contains(0));
+}
+
+// As many as fill several spans of each class: no two overlap, all stand on slots of their spans, and
+// every slot of a span is used before the next span is.
+TEST_F(HeapTest, SpansAreHandedOutWithoutOverlapOrHoles) {
+  const int percent = set_percent(-1);
+  for (const SizeClass& size : kSizeClassTable) {
+    std::vector<std::uintptr_t> slots;
+    for (std::uint32_t i = 0; i < size.slots * 3; ++i) {
+      slots.push_back(reinterpret_cast<std::uintptr_t>(allocate_noscan(size.bytes)));
+    }
+    std::sort(slots.begin(), slots.end());
+    std::set<std::uintptr_t> spans;
+    for (std::size_t i = 0; i < slots.size(); ++i) {
+      if (i > 0) {
+        ASSERT_GE(slots[i] - slots[i - 1], size.bytes);
+      }
+      const Span* span = span_of_page(page_of(slots[i]));
+      ASSERT_EQ((slots[i] - span->start) % size.bytes, 0u);
+      ASSERT_LE(slots[i] + size.bytes, span->start + span->bytes());
+      spans.insert(span->start);
+    }
+    ASSERT_LE(spans.size(), 5u) << size.bytes;  // 3 spans' worth, begun and ended in the middle; sparse ones
+  }
+  set_percent(percent);
+}
+
+TEST_F(HeapTest, WhatIsFreeIsGivenOutAgain) {
+  // Every other object lives on: the freed slots are what the next allocations get.
+  Root<Vector<Member<Pair>>> kept;
+  std::set<std::uintptr_t> dropped;
+  in_own_frame([&] {
+    for (int i = 0; i < 20'000; ++i) {
+      Pair* pair = make<Pair>();
+      if (i % 2 == 0) {
+        kept->push_back(pair);
+      } else {
+        dropped.insert(~reinterpret_cast<std::uintptr_t>(pair));
+      }
+    }
+  });
+  collect();
+  std::size_t reused = 0;
+  in_own_frame([&] {
+    for (int i = 0; i < 10'000; ++i) {
+      reused += dropped.count(~reinterpret_cast<std::uintptr_t>(make<Pair>()));
+    }
+  });
+  EXPECT_GT(reused, 9'000u);
+}
+
+TEST_F(HeapTest, PagesComeBackAndAreReleased) {
+  const MemStats before = [] {
+    collect();
+    return read_mem_stats();
+  }();
+  in_own_frame([] {
+    Root<Vector<Member<Pair>>> all;
+    for (int i = 0; i < 300'000; ++i) all->push_back(make<Pair>());
+  });
+  EXPECT_GT(read_mem_stats().heap_inuse, before.heap_inuse + 300'000 * 24);
+  const std::size_t released = free_os_memory();
+  const MemStats after = read_mem_stats();
+  EXPECT_LE(after.heap_inuse, before.heap_inuse + (1u << 20));
+  EXPECT_GE(released, 300'000u * 24);
+  EXPECT_EQ(after.heap_sys, after.heap_inuse + after.heap_idle);
+  EXPECT_LE(after.heap_released, after.heap_idle);
+  EXPECT_GE(after.heap_released + (1u << 20), after.heap_idle);
+}
+
+// Fresh or used before, a scanned object's payload is zero: the marker may read words that nobody wrote.
+TEST_F(HeapTest, ScannedMemoryIsZero) {
+  const auto check = [](std::size_t payload_bytes) {
+    auto* words = static_cast<std::uint64_t*>(allocate_scanned(
+        payload_bytes, kTypeNumber<Pair>,
+        static_cast<std::uint32_t>(payload_bytes / sizeof(Pair))));
+    for (std::size_t i = 0; i < payload_bytes / 8; ++i) ASSERT_EQ(words[i], 0u) << payload_bytes;
+    // Not pointers into the heap, but not zero.
+    for (std::size_t i = 0; i < payload_bytes / 8; ++i) words[i] = 1;
+  };
+  for (int round = 0; round < 3; ++round) {
+    in_own_frame([&] {
+      for (std::size_t bytes = 16; bytes <= kMaxSmallBytes - 16; bytes = bytes * 3 / 2 / 16 * 16 + 16) {
+        for (int i = 0; i < 10; ++i) check(bytes);
+      }
+      for (const std::size_t bytes : {40'000, 100'000, 3'000'000}) check(bytes / 16 * 16);
+    });
+    collect();
+    if (round == 1) free_os_memory();
+  }
+}
+
+// Each thread caches spans; what is left of them serves others when it ends.
+TEST_F(HeapTest, AThreadsEndGivesItsSpansBack) {
+  collect();
+  const std::uint64_t before = read_mem_stats().heap_inuse;
+  const int percent = set_percent(-1);  // no sweep helps
+  for (int i = 0; i < 200; ++i) {
+    std::thread([] {
+      const ThreadScope scope;
+      make<Pair>();
+      allocate_noscan(1000);
+    }).join();
+  }
+  EXPECT_LE(read_mem_stats().heap_inuse, before + 20 * 4 * kPageBytes);
+  set_percent(percent);
+}
+
+// Threads that allocate less than they would tell the pacer of, each.
+TEST_F(HeapTest, ShortLivedThreadsAddUpToACycle) {
+  const std::uint64_t before = read_mem_stats().num_gc;
+  for (int i = 0; i < 1000; ++i) {
+    std::thread([] {
+      const ThreadScope scope;
+      for (int j = 0; j < 20; ++j) allocate_noscan(1024);
+    }).join();
+    if (read_mem_stats().num_gc > before) break;
+  }
+  EXPECT_GT(read_mem_stats().num_gc, before);
+}
+
+TEST_F(HeapTest, SizesThatNoMachineHasThrow) {
+  for (const std::size_t bytes : {SIZE_MAX, SIZE_MAX - 7, SIZE_MAX - kPageBytes, SIZE_MAX / 2,
+                                  std::size_t{1} << 50}) {
+    EXPECT_THROW(allocate_noscan(bytes), std::bad_alloc) << bytes;
+  }
+  Pair* pair = make<Pair>();  // and the thread is in order
+  EXPECT_EQ(pair->value, 0);
+}
+
+}  // namespace
+}  // namespace tailrace::gc
