@@ -323,15 +323,14 @@ void check_lists(const std::vector<File>& files, std::vector<Finding>& findings)
     const std::string name = file.path.substr(file.path.rfind('/') + 1);
     const bool listed = std::any_of(files.begin(), files.end(), [&](const File& list) {
       if (!ends_with_any(list.path, {"CMakeLists.txt", ".cmake"})) return false;
-      const std::string folder = list.path.substr(0, list.path.rfind('/') + 1);
-      if (list.path.find('/') == std::string::npos || !file.path.starts_with(folder)) return false;
+      if (first_part(list.path) != first_part(file.path)) return false;
       for (std::size_t at = list.text.find(name); at != std::string::npos;
            at = list.text.find(name, at + 1)) {
         if (at == 0 || !word_char(list.text[at - 1])) return true;
       }
       return false;
     });
-    if (!listed) add(findings, file, 1, "in no CMake list of its folder or those above");
+    if (!listed) add(findings, file, 1, "in no CMake list of its room");
   }
 }
 

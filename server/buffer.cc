@@ -1,10 +1,10 @@
 // Buffer memory: size classes, per-worker pools, growth.
 //
-// A pool belongs to the OS thread that holds the shard of the same index (metrics/shard.h), not to a
-// worker's number: two schedulers in one process both have a worker 0. Only workers keep memory; any
-// other thread, and threads that share the common shard, go to malloc. Nothing here suspends, so a
-// pool has one user at a time and no lock. A shard that passes to another thread takes its pool along;
-// the lease's mutex orders the two.
+// A pool belongs to the OS thread that holds the shard of the same index (metrics/shard.h), not to
+// a worker's number: two schedulers in one process both have a worker 0. Only workers keep memory;
+// any other thread, and threads that share the common shard, go to malloc. Nothing here suspends,
+// so a pool has one user at a time and no lock. A shard that passes to another thread takes its
+// pool along; the lease's mutex orders the two.
 #include "server/buffer.h"
 
 #include <algorithm>
@@ -74,9 +74,10 @@ void give(char* memory, std::size_t capacity) {
   if (capacity > Buffer::kMaxPooledBytes) {
     metrics::bump(pool.dropped_size, 1, shard);
   } else {
-    // Relaxed: this thread is the only writer, unless the shard is the common one, which keeps nothing.
-    if (may_keep(shard) && pool.retained_bytes.load(std::memory_order_relaxed) + capacity <=
-                               Buffer::kMaxPoolBytes) {
+    // Relaxed: this thread is the only writer, unless the shard is the common one, which keeps
+    // nothing.
+    if (may_keep(shard) &&
+        pool.retained_bytes.load(std::memory_order_relaxed) + capacity <= Buffer::kMaxPoolBytes) {
       const std::size_t size_class = class_of(capacity);
       base::poison_memory(memory, capacity);
       pool.memory[size_class][pool.count[size_class]++] = memory;

@@ -15,9 +15,12 @@ namespace tailrace::http {
 namespace {
 
 BufferPoolStats operator-(const BufferPoolStats& a, const BufferPoolStats& b) {
-  return {a.hits - b.hits,           a.misses - b.misses,
-          a.kept - b.kept,           a.dropped_size - b.dropped_size,
-          a.dropped_full - b.dropped_full, a.retained_bytes - b.retained_bytes};
+  return {a.hits - b.hits,
+          a.misses - b.misses,
+          a.kept - b.kept,
+          a.dropped_size - b.dropped_size,
+          a.dropped_full - b.dropped_full,
+          a.retained_bytes - b.retained_bytes};
 }
 
 // Pools belong to workers, so what concerns them runs on a fiber.
@@ -41,8 +44,7 @@ TEST(Buffer, StartsWithoutMemory) {
 TEST(Buffer, FirstReserveLeavesHeadRoomAndPadding) {
   Buffer buffer;
   ASSERT_NE(buffer.reserve(1), nullptr);
-  EXPECT_EQ(buffer.room(),
-            Buffer::kFirstBytes - Buffer::kHeadRoomBytes - Buffer::kPaddingBytes);
+  EXPECT_EQ(buffer.room(), Buffer::kFirstBytes - Buffer::kHeadRoomBytes - Buffer::kPaddingBytes);
   ASSERT_TRUE(buffer.append("body"));
   EXPECT_TRUE(buffer.prepend("head "));
   EXPECT_EQ(buffer.view(), "head body");

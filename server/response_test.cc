@@ -74,7 +74,7 @@ TEST(Error, HasTheContractsCodes) {
 
 TEST(Escape, MakesAsciiOfAnything) {
   std::string out;
-  append_json_string(out, std::string_view("a\"\\\n\x1b[31m\x7f\xc3\0z", 14));
+  append_json_string(out, std::string_view("a\"\\\n\x1b[31m\x7f\xc3\0z", 13));
   EXPECT_EQ(out, "\"a\\\"\\\\\\u000a\\u001b[31m\\u007f\\u00c3\\u0000z\"");
 }
 

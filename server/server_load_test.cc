@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <new>
 #include <string>
 #include <sys/resource.h>
 #include <thread>
@@ -18,24 +17,8 @@
 #include "server/json_body.h"
 #include "server/request.h"
 #include "server/response.h"
+#include "server/test_allocations.h"
 #include "server/test_server.h"
-
-namespace {
-
-// Allocations of every thread that is not exempt: what the workers do.
-std::atomic<std::uint64_t> allocations{0};
-thread_local bool exempt = false;
-
-}  // namespace
-
-void* operator new(std::size_t bytes) {
-  // Relaxed: a count.
-  if (!exempt) allocations.fetch_add(1, std::memory_order_relaxed);
-  if (void* memory = std::malloc(bytes)) return memory;
-  throw std::bad_alloc();
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace tailrace::http {
 namespace {
@@ -152,14 +135,13 @@ TEST_P(LoadTest, SixteenThreadsOfEverythingUnderCollections) {
 }
 
 TEST_P(LoadTest, AKeepAliveGetAllocatesNothing) {
-  exempt = true;
+  count_allocations_of_this_thread(false);
   TestClient client = server_.client();
   for (int i = 0; i < 200; ++i) client.get("/hello");
-  // Relaxed: the replies order it.
-  const std::uint64_t before = allocations.load(std::memory_order_relaxed);
+  const std::uint64_t before = counted_allocations();
   for (int i = 0; i < 1000; ++i) client.get("/hello");
-  const std::uint64_t after = allocations.load(std::memory_order_relaxed);
-  exempt = false;
+  const std::uint64_t after = counted_allocations();
+  count_allocations_of_this_thread(true);
   // Not per request: other threads (the listeners', the collector's) may make one now and then.
   EXPECT_LT(after - before, 20u);
 }

@@ -91,11 +91,10 @@ bool Session::refuse() {
   take_request_id(request, {});
   close_after_ = linger_ = true;
   Response response = error(refusal_.status, refusal_.message);
-  const std::size_t bytes = response.body().size();
   shared_.in_flight.add();
+  account(request, refusal_.status, response.body().size());
   if (reply(response, request) && flush()) linger();
   shared_.in_flight.sub();
-  account(request, refusal_.status, bytes);
   return false;
 }
 
@@ -111,11 +110,11 @@ bool Session::answer() {
     shared_.in_flight.sub();
     return false;
   }
-  const std::size_t bytes = response.body().size();
+  // Before it is sent: who has the reply and then looks at /metrics finds it counted.
+  account(request, response.status(), response.body().size());
   bool alive = reply(response, request);
   // Read, answered, not needed any more: whoever pipelines has the next one behind it.
   shared_.in_flight.sub();
-  account(request, response.status(), bytes);
   ++connection_.requests;
   if (!alive) return false;
   if (close_after_) {

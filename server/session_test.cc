@@ -74,7 +74,7 @@ class SessionTest : public testing::TestWithParam<unsigned> {
 INSTANTIATE_TEST_SUITE_P(Workers, SessionTest, testing::Values(1u, 2u, 4u));
 
 // Sends it all at once, reads to the server's end.
-std::string exchange(const TestServer& server, std::string_view bytes, bool shutdown = true) {
+std::string talk(const TestServer& server, std::string_view bytes, bool shutdown = true) {
   TestClient client = server.client();
   EXPECT_TRUE(client.connect());
   EXPECT_TRUE(client.send(bytes));
@@ -132,7 +132,7 @@ TEST_P(SessionTest, ConvertsParameters) {
 
 TEST_P(SessionTest, HeadHasTheLengthAndNoBody) {
   const std::string text =
-      exchange(server_, "HEAD /hello/x HTTP/1.1\r\nHost: a\r\n\r\nHEAD /nowhere HTTP/1.1\r\nHost: a\r\n\r\n"
+      talk(server_, "HEAD /hello/x HTTP/1.1\r\nHost: a\r\n\r\nHEAD /nowhere HTTP/1.1\r\nHost: a\r\n\r\n"
                         "GET /hello/y HTTP/1.1\r\nHost: a\r\n\r\n");
   EXPECT_EQ(count(text, "Content-Length: 7\r\n"), 2);
   EXPECT_EQ(count(text, "hello"), 1);
@@ -172,11 +172,11 @@ TEST_P(SessionTest, TakesOverSaneRequestIds) {
   EXPECT_EQ(made.size(), 5u);
   const auto unmatched = client.get("/nowhere", {{"x-request-id", "mine"}});
   EXPECT_EQ(unmatched->header("X-Request-ID"), "mine");
-  EXPECT_EQ(exchange(server_, "BAD\r\n\r\n").find("X-Request-ID: ") == std::string::npos, false);
+  EXPECT_EQ(talk(server_, "BAD\r\n\r\n").find("X-Request-ID: ") == std::string::npos, false);
 }
 
 TEST_P(SessionTest, PassesWhatTheRequestSays) {
-  EXPECT_NE(exchange(server_, "GET http://b:1/headers?x=y HTTP/1.1\r\nHost: a\r\nX-Request-ID: i\r\n\r\n")
+  EXPECT_NE(talk(server_, "GET http://b:1/headers?x=y HTTP/1.1\r\nHost: a\r\nX-Request-ID: i\r\n\r\n")
                 .find("\r\nX-Extra: 1\r\n\r\nb:1|/headers|x=y|i"),
             std::string::npos);
 }
@@ -227,7 +227,8 @@ TEST_P(SessionTest, ReadsBodiesOfEverySize) {
         client.request("POST", "/echo/n%20m?q=1%2B1", body, {{"X-Mark", "mark"}});
     ASSERT_TRUE(response) << bytes;
     EXPECT_EQ(response->status, 200);
-    EXPECT_TRUE(response->body == "n m:1+1:mark:" + body) << bytes;
+    EXPECT_TRUE(response->body == "n m:1+1:mark:" + body)
+        << bytes << " " << response->body.size() << " " << response->body.substr(0, 100);
     const auto plain = client.request("POST", "/echo/nm?q=11", body, {{"X-Mark", "mark"}});
     ASSERT_TRUE(plain) << bytes;
     EXPECT_TRUE(plain->body == "nm:11:mark:" + body) << bytes;
@@ -275,11 +276,11 @@ TEST_P(SessionTest, EverySplitGivesTheSameReply) {
 }
 
 TEST_P(SessionTest, SkipsOneEmptyLine) {
-  EXPECT_EQ(count(exchange(server_, "\r\nGET /hello/x HTTP/1.1\r\nHost: a\r\n\r\n\r\n"
+  EXPECT_EQ(count(talk(server_, "\r\nGET /hello/x HTTP/1.1\r\nHost: a\r\n\r\n\r\n"
                                     "GET /hello/y HTTP/1.1\r\nHost: a\r\n\r\n"),
                   "200 OK"),
             2);
-  EXPECT_EQ(count(exchange(server_, "\r\n\r\nGET /hello/x HTTP/1.1\r\nHost: a\r\n\r\n", false),
+  EXPECT_EQ(count(talk(server_, "\r\n\r\nGET /hello/x HTTP/1.1\r\nHost: a\r\n\r\n", false),
                   "HTTP/1.1 400"),
             1);
 }
@@ -300,19 +301,19 @@ TEST_P(SessionTest, ExpectContinue) {
   const auto response = client.read_response();
   EXPECT_EQ(response->body, "hi");
   // What would be refused is refused before the body comes.
-  EXPECT_NE(exchange(server_, "POST /tiny HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\n",
+  EXPECT_NE(talk(server_, "POST /tiny HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\n",
                      false).find("HTTP/1.1 413"),
             std::string::npos);
-  const std::string unmatched = exchange(
+  const std::string unmatched = talk(
       server_, "POST /none HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\n", false);
   EXPECT_EQ(unmatched.rfind("HTTP/1.1 404", 0), 0u);
   EXPECT_NE(unmatched.find("Connection: close"), std::string::npos);
-  EXPECT_EQ(exchange(server_, "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: more\r\n\r\n").rfind("HTTP/1.1 417", 0),
+  EXPECT_EQ(talk(server_, "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: more\r\n\r\n").rfind("HTTP/1.1 417", 0),
             0u);
 }
 
 TEST_P(SessionTest, Http10) {
-  const std::string closed = exchange(server_, "GET /hello/x HTTP/1.0\r\n\r\n", false);
+  const std::string closed = talk(server_, "GET /hello/x HTTP/1.0\r\n\r\n", false);
   EXPECT_NE(closed.find("Connection: close\r\n"), std::string::npos);
   EXPECT_NE(closed.find("hello x"), std::string::npos);
   TestClient client = server_.client();
@@ -325,20 +326,20 @@ TEST_P(SessionTest, Http10) {
 
 TEST_P(SessionTest, ConnectionCloseIsTheLastReply) {
   const std::string text =
-      exchange(server_, "GET /hello/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+      talk(server_, "GET /hello/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
                         "GET /hello/y HTTP/1.1\r\nHost: a\r\n\r\n",
                false);
-  EXPECT_EQ(count(text, "HTTP/1.1 "), 1);
+  EXPECT_EQ(count(text, "\r\nDate: "), 1);
   EXPECT_NE(text.find("Connection: close"), std::string::npos);
 }
 
 TEST_P(SessionTest, AHalfClosedClientGetsItsReplies) {
   std::string text;
   for (int i = 0; i < 5; ++i) text += "GET /hello/x HTTP/1.1\r\nHost: a\r\n\r\n";
-  EXPECT_EQ(count(exchange(server_, text), "200 OK"), 5);
-  EXPECT_EQ(exchange(server_, text + "GET /hello/").find("400"), std::string::npos);
-  EXPECT_EQ(exchange(server_, ""), "");
-  EXPECT_EQ(exchange(server_, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhel"), "");
+  EXPECT_EQ(count(talk(server_, text), "200 OK"), 5);
+  EXPECT_EQ(talk(server_, text + "GET /hello/").find("400"), std::string::npos);
+  EXPECT_EQ(talk(server_, ""), "");
+  EXPECT_EQ(talk(server_, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhel"), "");
 }
 
 TEST_P(SessionTest, ErrorsOfHandlers) {
@@ -380,7 +381,7 @@ TEST_P(SessionTest, RefusalsLinger) {
     EXPECT_FALSE(reset) << status;
     EXPECT_EQ(text->substr(0, 12), std::string("HTTP/1.1 ") + status);
     EXPECT_NE(text->find("Connection: close"), std::string::npos) << status;
-    EXPECT_EQ(count(*text, "HTTP/1.1"), 1) << status;
+    EXPECT_EQ(count(*text, "\r\nDate: "), 1) << status;
   }
 }
 
@@ -391,16 +392,16 @@ TEST_P(SessionTest, RefusedSmugglersGetNoSecondReply) {
                              "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
                              "Content-Length: 0\r\nContent-Length: 44\r\n", "Content-Length: 0, 44\r\n",
                              "Content_Length: 44\r\n", "Transfer-Encoding:\r\n chunked\r\n"}) {
-    const std::string text = exchange(
+    const std::string text = talk(
         server_, "POST /echo HTTP/1.1\r\nHost: a\r\n" + std::string(fields) + "\r\n" + kSecond, false);
     EXPECT_EQ(text.rfind("HTTP/1.1 400", 0), 0u) << fields;
-    EXPECT_EQ(count(text, "HTTP/1.1"), 1) << fields;
+    EXPECT_EQ(count(text, "\r\nDate: "), 1) << fields;
     EXPECT_EQ(count(text, "smuggled"), 0) << fields;
   }
 }
 
 TEST_P(SessionTest, BodiesOfUnmatchedRequestsAreReadOver) {
-  const std::string text = exchange(
+  const std::string text = talk(
       server_, "POST /none HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
                "DELETE /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"
                "GET /hello/x HTTP/1.1\r\nHost: a\r\n\r\n");

@@ -22,6 +22,14 @@ class FakeNetpoll final : public Netpoll {
     poller.ready.push_back(Item(entry));
     poller.changed.notify_all();
   }
+  // Two at once: one poll finds both.
+  void add_both(unsigned worker, Job* first, Job* second) {
+    Poller& poller = *pollers_.at(worker);
+    const std::lock_guard lock(poller.mutex);
+    poller.ready.push_back(Item(first));
+    poller.ready.push_back(Item(second));
+    poller.changed.notify_all();
+  }
 
   void start(unsigned workers) override {
     for (unsigned i = 0; i < workers; ++i) pollers_.push_back(std::make_unique<Poller>());

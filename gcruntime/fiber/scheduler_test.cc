@@ -99,6 +99,23 @@ TEST_P(SchedulerTest, StealingSpreadsWhatOneWorkerSubmits) {
   EXPECT_TRUE(spin_until([&] { return in_time == static_cast<int>(workers()); }));
 }
 
+TEST_P(SchedulerTest, SubmittingWakesASleeper) {
+  if (workers() == 1) GTEST_SKIP() << "needs a second worker";
+  std::atomic<int> ran{0};
+  FunctionJob job([&] { ++ran; });
+  run([&] {
+    // Whether a worker sleeps just now is chance; that none ever does is not.
+    const std::uint64_t before = scheduler().stats().wakes;
+    EXPECT_TRUE(yield_until([&] {
+      const int expected = ran + 1;
+      std::this_thread::sleep_for(std::chrono::microseconds(200));
+      Scheduler::current()->submit(&job);
+      yield_until([&] { return ran == expected; });
+      return scheduler().stats().wakes > before;
+    }));
+  });
+}
+
 TEST_P(SchedulerTest, WithoutStealingEntriesStay) {
   SchedulerOptions options;
   options.steal = false;
@@ -210,6 +227,26 @@ TEST_P(SchedulerTest, PolledEntriesRunAndOthersAreWokenForThem) {
   std::this_thread::sleep_for(std::chrono::milliseconds(5));
   for (FunctionJob& job : jobs) netpoll.add(0, static_cast<Job*>(&job));
   EXPECT_TRUE(spin_until([&] { return in_time == workers(); }));
+  scheduler().stop();
+}
+
+TEST_P(SchedulerTest, APollOfSeveralWakesASleeper) {
+  if (workers() == 1) GTEST_SKIP() << "needs a second worker";
+  FakeNetpoll netpoll;
+  SchedulerOptions options;
+  options.netpoll = &netpoll;
+  start(options);
+  std::atomic<int> ran{0};
+  FunctionJob first([&] { ++ran; });
+  FunctionJob second([&] { ++ran; });
+  const std::uint64_t before = scheduler().stats().wakes;
+  EXPECT_TRUE(spin_until([&] {
+    const int expected = ran + 2;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    netpoll.add_both(0, static_cast<Job*>(&first), static_cast<Job*>(&second));
+    EXPECT_TRUE(spin_until([&] { return ran == expected; }));
+    return scheduler().stats().wakes > before;
+  }));
   scheduler().stop();
 }
 

@@ -21,6 +21,13 @@
 
 namespace tailrace::gc {
 
+namespace internal {
+// memcpy may not be given the null pointer of an empty view.
+TAILRACE_ALWAYS_INLINE void copy_bytes(char* to, const char* from, std::size_t bytes) noexcept {
+  if (bytes != 0) std::memcpy(to, from, bytes);
+}
+}  // namespace internal
+
 class String {
  public:
   static constexpr std::size_t kInlineBytes = 15;
@@ -123,7 +130,7 @@ class String {
   void assign_inline(const char* text, std::size_t bytes) noexcept {
     char image[16] = {};
     image[0] = static_cast<char>(bytes << 1 | 1);
-    std::memcpy(image + 1, text, bytes);
+    internal::copy_bytes(image + 1, text, bytes);
     std::uintptr_t words[2];
     std::memcpy(words, image, sizeof(words));
     assign_words(bytes == 0 ? 0 : words[0], words[1]);
@@ -159,7 +166,7 @@ class StringBuilder {
   }
   void append(std::string_view text) {
     if (text.size() > capacity_ - size_) grow(size_ + text.size());
-    std::memcpy(buffer_ + size_, text.data(), text.size());
+    internal::copy_bytes(buffer_ + size_, text.data(), text.size());
     size_ += text.size();
   }
   void append(char c) { append(std::string_view(&c, 1)); }
@@ -190,7 +197,7 @@ String concat(const Pieces&... pieces) {
     char text[String::kInlineBytes];
     char* at = text;
     const auto put = [&at](std::string_view piece) {
-      std::memcpy(at, piece.data(), piece.size());
+      internal::copy_bytes(at, piece.data(), piece.size());
       at += piece.size();
     };
     (put(std::string_view(pieces)), ...);

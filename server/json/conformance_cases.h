@@ -1,5 +1,5 @@
-// Documents that a strict JSON reader must accept or refuse, in the classes of the well-known conformance
-// suites: arrays, numbers, objects, strings, structure. Written for these tests.
+// Documents that a strict JSON reader must accept or refuse, in the classes of the well-known
+// conformance suites: arrays, numbers, objects, strings, structure. Written for these tests.
 #pragma once
 
 #include <span>

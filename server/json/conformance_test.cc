@@ -1,5 +1,5 @@
-// Every document that must be accepted is, and every one that must be refused is: by minify, and as an
-// unknown member of a struct, where a decoder that skips would let it pass.
+// Every document that must be accepted is, and every one that must be refused is: by minify, and as
+// an unknown member of a struct, where a decoder that skips would let it pass.
 #include "server/json/conformance_cases.h"
 
 #include <gtest/gtest.h>

@@ -26,7 +26,8 @@ std::size_t find_invalid_utf8(std::string_view text) {
   }
   return static_cast<std::size_t>(at - text.data());
 }
-// The opening quote of the last string if it is unclosed, or the first control character in a string.
+// The opening quote of the last string if it is unclosed, or the first control character in a
+// string.
 std::size_t find_bad_string(std::string_view text, bool control_characters) {
   std::size_t opened = std::string_view::npos;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -34,7 +35,8 @@ std::size_t find_bad_string(std::string_view text, bool control_characters) {
       if (text[i] == '"') opened = i;
     } else if (text[i] == '\\') {
       ++i;
-      if (control_characters && i < text.size() && static_cast<unsigned char>(text[i]) < 0x20) return i;
+      if (control_characters && i < text.size() && static_cast<unsigned char>(text[i]) < 0x20)
+        return i;
     } else if (text[i] == '"') {
       opened = std::string_view::npos;
     } else if (control_characters && static_cast<unsigned char>(text[i]) < 0x20) {
@@ -68,7 +70,8 @@ const char* describe(char token) {
     case '\0':
       return "the end of the text";
     default:
-      return token == '-' || (token >= '0' && token <= '9') ? "a number" : "something that is not JSON";
+      return token == '-' || (token >= '0' && token <= '9') ? "a number"
+                                                            : "something that is not JSON";
   }
 }
 
@@ -185,16 +188,20 @@ bool begins_number(char token) { return token == '-' || is_digit(token); }
 
 }  // namespace
 
-Position Cursor::read_signed(Position at, std::int64_t& value, std::int64_t low, std::int64_t high) {
+Position Cursor::read_signed(Position at, std::int64_t& value, std::int64_t low,
+                             std::int64_t high) {
   if (!begins_number(token(at))) return fail_expected(at, "an integer");
   const ScannedNumber number = scan_number(text_ + *at, limit(at));
   if (number.end == nullptr || !ends_token(at, number.end)) return fail(at, "malformed number");
   if (!number.integer) return fail(at, kNotAnInteger);
   constexpr std::uint64_t kMost = std::uint64_t{1} << 63;
-  const bool fits = number.exact && (number.negative ? number.digits <= kMost : number.digits < kMost);
-  const auto parsed = static_cast<std::int64_t>(number.negative ? 0 - number.digits : number.digits);
+  const bool fits =
+      number.exact && (number.negative ? number.digits <= kMost : number.digits < kMost);
+  const auto parsed =
+      static_cast<std::int64_t>(number.negative ? 0 - number.digits : number.digits);
   if (!fits || parsed < low || parsed > high) {
-    return fail(at, 400, "number out of range: " + std::to_string(low) + " to " + std::to_string(high));
+    return fail(at, 400,
+                "number out of range: " + std::to_string(low) + " to " + std::to_string(high));
   }
   value = parsed;
   return at + 1;
@@ -274,8 +281,8 @@ std::size_t Cursor::count_scalars(Position at) const noexcept {
   return count;
 }
 
-// No recursion: the open brackets are one bit each. White space is left out by copying runs of adjacent
-// tokens, so text that is minified already is one copy.
+// No recursion: the open brackets are one bit each. White space is left out by copying runs of
+// adjacent tokens, so text that is minified already is one copy.
 template <bool kCopy>
 Position Cursor::walk(Position at, char*& to) {
   std::uint64_t objects[kMaxDepth / 64];  // bit i: the i-th open bracket is a brace
@@ -366,7 +373,8 @@ Position Cursor::walk(Position at, char*& to) {
       default: {
         if (!begins_number(c)) return fail_expected(at, "a value");
         const ScannedNumber number = scan_number(text, limit(at));
-        if (number.end == nullptr || !ends_token(at, number.end)) return fail(at, "malformed number");
+        if (number.end == nullptr || !ends_token(at, number.end))
+          return fail(at, "malformed number");
         take(number.end);
         break;
       }

@@ -1,15 +1,16 @@
-// Cursor: reads values off a structural index, token by token. The decoder's templates are built on it,
-// so that neither they nor their users see simdjson.
+// Cursor: reads values off a structural index, token by token. The decoder's templates are built on
+// it, so that neither they nor their users see simdjson.
 //
-// simdjson's on-demand front end is left out on purpose: it does not validate what it skips, counts no
-// depth, and costs every including file seconds to compile. Here each token is looked at exactly once
-// and everything that the first stage does not check (grammar, numbers, escapes, atoms, depth) is
-// checked by whoever reads the token.
+// simdjson's on-demand front end is left out on purpose: it does not validate what it skips, counts
+// no depth, and costs every including file seconds to compile. Here each token is looked at exactly
+// once and everything that the first stage does not check (grammar, numbers, escapes, atoms, depth)
+// is checked by whoever reads the token.
 //
 // The position in the index travels by value, so that it stays in a register: a chain of 100 tokens
-// through memory would cost as much as all the rest. Readers return the position behind what they read,
-// or null after noting the first error; callers add their path on the way out (in_member, in_element).
-// One fiber's at a time. Texts are followed by 64 readable bytes, which are never taken for text.
+// through memory would cost as much as all the rest. Readers return the position behind what they
+// read, or null after noting the first error; callers add their path on the way out (in_member,
+// in_element). One fiber's at a time. Texts are followed by 64 readable bytes, which are never
+// taken for text.
 #pragma once
 
 #include <emmintrin.h>
@@ -33,8 +34,8 @@ namespace tailrace::json::internal {
 
 inline bool is_space(char c) noexcept { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 
-// A member's name and the quote behind it, N bytes, to be compared as whole words; the second word may
-// overlap the first.
+// A member's name and the quote behind it, N bytes, to be compared as whole words; the second word
+// may overlap the first.
 template <std::size_t N>
 class NamePattern {
  public:
@@ -79,8 +80,8 @@ class Cursor {
   static constexpr std::size_t kMaxDepth = 1024;
   static constexpr std::size_t kScratchBytes = 512;
 
-  // Notes an error at once if the text is empty, too large, begins with a byte order mark, or does not
-  // pass the first stage.
+  // Notes an error at once if the text is empty, too large, begins with a byte order mark, or does
+  // not pass the first stage.
   Cursor(std::string_view text, const StructuralIndex& index, const Limits& limits);
 
   bool ok() const noexcept { return error_ == nullptr; }
@@ -93,7 +94,9 @@ class Cursor {
   // The token's first byte; 0 at the end of the text.
   char token(Position at) const noexcept { return at != end_ ? text_[*at] : '\0'; }
   // Behind the outermost value nothing may follow.
-  bool finish(Position at) { return at == end_ || fail(at, "text follows the document") != nullptr; }
+  bool finish(Position at) {
+    return at == end_ || fail(at, "text follows the document") != nullptr;
+  }
 
   // --- Arrays and objects ------------------------------------------------------------------------
 
@@ -114,23 +117,23 @@ class Cursor {
     return at + 1;
   }
   Position fail_separator(Position at, char closing) {
-    return fail_expected(at, closing == '}' ? "a comma or a closing brace"
-                                            : "a comma or a closing bracket");
+    return fail_expected(
+        at, closing == '}' ? "a comma or a closing brace" : "a comma or a closing bracket");
   }
-  // True if a member's name and a colon come, and the name is written as it is, without escapes. They
-  // are two tokens.
+  // True if a member's name and a colon come, and the name is written as it is, without escapes.
+  // They are two tokens.
   template <std::size_t N>
   TAILRACE_ALWAYS_INLINE bool name_is(Position at, const NamePattern<N>& name) const noexcept {
     return end_ - at >= 2 && text_[at[0]] == '"' && at[1] - at[0] > N &&
            name.matches(text_ + at[0] + 1) && text_[at[1]] == ':';
   }
-  // Behind a member's name and colon. The view is valid until the next call. A name that is too long to
-  // be a member's may come with its escapes.
+  // Behind a member's name and colon. The view is valid until the next call. A name that is too
+  // long to be a member's may come with its escapes.
   Position read_name(Position at, std::string_view& name);
   Position read_name(Position at, gc::String& name);
 
-  // How many elements the array has that begins before `at`; fewer if counting has become too costly.
-  // The sum of all counting is linear in the text.
+  // How many elements the array has that begins before `at`; fewer if counting has become too
+  // costly. The sum of all counting is linear in the text.
   std::size_t count_elements(Position at) noexcept;
   // The same, exact, if each element is one token.
   std::size_t count_scalars(Position at) const noexcept;
@@ -140,8 +143,10 @@ class Cursor {
   Position read_string(Position at, gc::String& value) {
     std::string_view raw;
     bool escaped = false;
-    if (!string_at(at, "a string", raw, escaped)) [[unlikely]] return nullptr;
-    if (escaped) [[unlikely]] return unescape(at, raw, value);
+    if (!string_at(at, "a string", raw, escaped)) [[unlikely]]
+      return nullptr;
+    if (escaped) [[unlikely]]
+      return unescape(at, raw, value);
     value.assign_padded(raw);
     return at + 1;
   }
@@ -205,8 +210,7 @@ class Cursor {
     std::size_t left = text.size();
     for (;; at += 16, left -= 16) {
       const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
-      const auto found =
-          static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(block, backslash)));
+      const auto found = static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(block, backslash)));
       if (left <= 16) return (found & ((std::uint32_t{1} << left) - 1)) != 0;
       if (found != 0) return true;
     }

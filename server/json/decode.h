@@ -1,20 +1,21 @@
 // decode<T>: a managed T from JSON text.
 //
-// T is a described struct, a Vector, a Map with String keys, or anything else that may be a member: bool,
-// integers, float, double, described enums (by name), String, Member (null or the value), std::optional
-// (null or missing: none), std::array (exact length), types with a TextCodec. null is taken only where
-// it means something.
+// T is a described struct, a Vector, a Map with String keys, or anything else that may be a member:
+// bool, integers, float, double, described enums (by name), String, Member (null or the value),
+// std::optional (null or missing: none), std::array (exact length), types with a TextCodec. null is
+// taken only where it means something.
 //
-// Refused with 400: anything that RFC 8259 does not allow anywhere in the text, a byte order mark, text
-// behind the document, values of the wrong type, integers with a fraction or exponent, numbers out of
-// range, duplicate members (and map keys), missing members (describe.h says which may be missing). With
-// 422: more than Limits::max_elements elements, and whatever the type's own validation says:
+// Refused with 400: anything that RFC 8259 does not allow anywhere in the text, a byte order mark,
+// text behind the document, values of the wrong type, integers with a fraction or exponent, numbers
+// out of range, duplicate members (and map keys), missing members (describe.h says which may be
+// missing). With 422: more than Limits::max_elements elements, and whatever the type's own
+// validation says:
 //   std::optional<std::string> validate(const T&);   // found by argument-dependent look-up
 // is called after the members of each T were read; a message refuses it.
 // Members that T does not have are checked like everything else and dropped.
 //
-// What is being built is held by the fiber's stack, so decoding may be interrupted by a collection at
-// each allocation, and the fiber may go on on another thread.
+// What is being built is held by the fiber's stack, so decoding may be interrupted by a collection
+// at each allocation, and the fiber may go on on another thread.
 #pragma once
 
 #include <array>
@@ -61,8 +62,8 @@ template <typename T, std::size_t I>
 inline constexpr NamePattern<Fields<T>::template kName<I>.size() + 1> kNamePattern{
     Fields<T>::template kName<I>};
 
-// Finds a member by name: open addressing at compile time, one probe mostly. (A struct has at most 52
-// members of its own.)
+// Finds a member by name: open addressing at compile time, one probe mostly. (A struct has at most
+// 52 members of its own.)
 template <typename T>
 class FieldTable {
  public:
@@ -84,7 +85,8 @@ class FieldTable {
   static constexpr std::size_t hash(std::string_view name) noexcept {
     if (name.empty()) return 0;
     const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(name[i]); };
-    return name.size() * 7 + byte(0) * 31u + byte(name.size() / 2) * 5u + byte(name.size() - 1) * 17u;
+    return name.size() * 7 + byte(0) * 31u + byte(name.size() / 2) * 5u +
+           byte(name.size() - 1) * 17u;
   }
   static constexpr std::array<std::uint8_t, kSlots> make() {
     std::array<std::uint8_t, kSlots> table{};
@@ -107,13 +109,15 @@ constexpr std::uint64_t required_fields() {
                  ? std::uint64_t{0}
                  : std::uint64_t{1} << I) |
             ... | std::uint64_t{0});
-  }(std::make_index_sequence<Fields<T>::kCount>());
+  }
+  (std::make_index_sequence<Fields<T>::kCount>());
 }
 
 template <typename T, std::size_t I>
 TAILRACE_ALWAYS_INLINE Position read_field_inline(Cursor& in, Position at, T& object) {
   const Position behind = read_value(in, at, object.*Fields<T>::template kPointer<I>);
-  if (behind == nullptr) [[unlikely]] return in.in_member(Fields<T>::kNames[I]);
+  if (behind == nullptr) [[unlikely]]
+    return in.in_member(Fields<T>::kNames[I]);
   return behind;
 }
 template <typename T, std::size_t I>
@@ -124,14 +128,15 @@ Position read_field(Cursor& in, Position at, T& object) {
 template <typename T>
 inline constexpr auto kFieldReaders = []<std::size_t... I>(std::index_sequence<I...>) {
   return std::array<Position (*)(Cursor&, Position, T&), sizeof...(I)>{&read_field<T, I>...};
-}(std::make_index_sequence<Fields<T>::kCount>());
+}
+(std::make_index_sequence<Fields<T>::kCount>());
 
 // What a look at one member in any order found.
 enum class Found { kField, kNothing, kFailed };
 
-// Takes the name of the next member. kField: a value of T's member `field` comes. kNothing: it was an
-// unknown one, which has been walked. This and not its caller holds the frame that looking takes, so
-// that nested values do not stand on it.
+// Takes the name of the next member. kField: a value of T's member `field` comes. kNothing: it was
+// an unknown one, which has been walked. This and not its caller holds the frame that looking
+// takes, so that nested values do not stand on it.
 template <typename T>
 TAILRACE_NOINLINE Found find_field(Cursor& in, Position& at, std::uint64_t& seen,
                                    std::size_t& field) {
@@ -181,18 +186,20 @@ TAILRACE_ALWAYS_INLINE Position read_fields_in_any_order(Cursor& in, Position at
   }
 }
 
-// Members as long as they come in declared order: straight-line code, names compared as whole words.
-// Behind the object.
+// Members as long as they come in declared order: straight-line code, names compared as whole
+// words. Behind the object.
 template <typename T>
 TAILRACE_ALWAYS_INLINE Position read_fields(Cursor& in, Position at, T& object,
                                             std::uint64_t& seen) {
   bool closed = false;
   // False when there is no next member to read here: an error, the end, or another name.
   const auto read_next = [&]<std::size_t I>() __attribute__((always_inline)) {
-    if (!in.name_is(at, kNamePattern<T, I>)) [[unlikely]] return false;
+    if (!in.name_is(at, kNamePattern<T, I>)) [[unlikely]]
+      return false;
     seen |= std::uint64_t{1} << I;
     at = read_field_inline<T, I>(in, at + 2, object);
-    if (at == nullptr) [[unlikely]] return false;
+    if (at == nullptr) [[unlikely]]
+      return false;
     const char separator = in.token(at);
     if (separator == ',') {
       ++at;
@@ -204,7 +211,8 @@ TAILRACE_ALWAYS_INLINE Position read_fields(Cursor& in, Position at, T& object,
   };
   [&]<std::size_t... I>(std::index_sequence<I...>) __attribute__((always_inline)) {
     static_cast<void>((read_next.template operator()<I>() && ...));
-  }(std::make_index_sequence<Fields<T>::kCount>());
+  }
+  (std::make_index_sequence<Fields<T>::kCount>());
   if (closed || at == nullptr) return at;
   return read_fields_in_any_order(in, at, object, seen);
 }
@@ -239,8 +247,8 @@ TAILRACE_NOINLINE Position read_struct(Cursor& in, Position object_at, T& object
 }
 
 template <typename E>
-inline constexpr bool kIsOneToken =
-    std::is_arithmetic_v<E> || std::is_enum_v<E> || std::is_same_v<E, gc::String> || HasTextCodec<E>;
+inline constexpr bool kIsOneToken = std::is_arithmetic_v<E> || std::is_enum_v<E> ||
+                                    std::is_same_v<E, gc::String> || HasTextCodec<E>;
 
 template <typename E>
 TAILRACE_NOINLINE Position read_vector(Cursor& in, Position array_at, gc::Vector<E>& elements) {
@@ -360,7 +368,8 @@ TAILRACE_ALWAYS_INLINE Position read_value(Cursor& in, Position at, T& value) {
   } else if constexpr (std::is_same_v<T, float>) {
     return in.read_float(at, value);
   } else if constexpr (std::is_floating_point_v<T>) {
-    static_assert(std::is_same_v<T, double>, "JSON numbers are doubles; long double would be a promise");
+    static_assert(std::is_same_v<T, double>,
+                  "JSON numbers are doubles; long double would be a promise");
     return in.read_double(at, value);
   } else if constexpr (std::is_integral_v<T>) {
     static_assert(sizeof(T) <= 8);
@@ -394,9 +403,10 @@ TAILRACE_ALWAYS_INLINE Position read_value(Cursor& in, Position at, T& value) {
   } else if constexpr (requires { std::tuple_size<T>::value; }) {
     return read_array(in, at, value);
   } else {
-    static_assert(kAlwaysFalse<T>,
-                  "this type cannot be decoded: describe it, or give it a TextCodec (Atomic, pairs and "
-                  "variants have no JSON form)");
+    static_assert(
+        kAlwaysFalse<T>,
+        "this type cannot be decoded: describe it, or give it a TextCodec (Atomic, pairs and "
+        "variants have no JSON form)");
   }
 }
 

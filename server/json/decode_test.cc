@@ -1,4 +1,5 @@
-// The decoder: values, errors with their paths, rules, depth, allocation counts, collections in between.
+// The decoder: values, errors with their paths, rules, depth, allocation counts, collections in
+// between.
 #include "server/json/decode.h"
 
 #include <gtest/gtest.h>
@@ -237,7 +238,8 @@ TEST_F(Decode, ErrorsNameThePathAndTheOffset) {
   expect_errors<decoding::Person>({
       {"", 400, "", 0, "the document is empty"},
       {"[]", 400, "", 0, "expected an object, found an array"},
-      {"\xEF\xBB\xBF{}", 400, "", 0, "the text begins with a byte order mark: send UTF-8 without one"},
+      {"\xEF\xBB\xBF{}", 400, "", 0,
+       "the text begins with a byte order mark: send UTF-8 without one"},
       {"{}", 400, "/name", 0, "missing member"},
       {"{\"name\":\"a\"}", 400, "/age", 0, "missing member"},
       {"{\"name\":1,\"age\":1}", 400, "/name", 8, "expected a string, found a number"},
@@ -269,11 +271,12 @@ TEST_F(Decode, ErrorsNameThePathAndTheOffset) {
   });
   expect_errors<gc::Vector<Event>>({
       {"{}", 400, "", 0, "expected an array, found an object"},
-      {"[{\"id\":\"a\",\"type\":\"b\",\"user_id\":1,\"ts\":1,\"tags\":[\"x\",2],\"payload\":{}}]", 400,
-       "/0/tags/1", 53, "expected a string, found a number"},
-      {"[{\"id\":\"a\",\"type\":\"b\",\"user_id\":1,\"ts\":1,\"tags\":[],\"payload\":{\"k\":1}}]", 400,
-       "/0/payload/k", 66, "expected a string, found a number"},
-      {"[{\"id\":\"a\",\"type\":\"b\",\"user_id\":1,\"ts\":1,\"tags\":[],\"payload\":{\"k\":\"\",\"k\":\"\"}}]",
+      {"[{\"id\":\"a\",\"type\":\"b\",\"user_id\":1,\"ts\":1,\"tags\":[\"x\",2],\"payload\":{}}]",
+       400, "/0/tags/1", 53, "expected a string, found a number"},
+      {"[{\"id\":\"a\",\"type\":\"b\",\"user_id\":1,\"ts\":1,\"tags\":[],\"payload\":{\"k\":1}}]",
+       400, "/0/payload/k", 66, "expected a string, found a number"},
+      {"[{\"id\":\"a\",\"type\":\"b\",\"user_id\":1,\"ts\":1,\"tags\":[],\"payload\":{\"k\":\"\","
+       "\"k\":\"\"}}]",
        400, "/0/payload/k", 69, "duplicate member"},
       {"[1,]", 400, "/0", 1, "expected an object, found a number"},
       {"[", 400, "/0", 1, "expected an object, found the end of the text"},
@@ -332,14 +335,16 @@ TEST_F(Decode, BoundsElements) {
   const Error error = error_of<gc::Vector<std::int64_t>>("[1,2,3,4]", limits);
   EXPECT_EQ(error.status, 422);
   EXPECT_EQ(error.message, "more than 3 elements");
-  EXPECT_EQ((error_of<gc::Map<gc::String, bool>>(
-                 R"({"a":true,"b":true,"c":true,"d":true})", limits).status), 422);
+  EXPECT_EQ((error_of<gc::Map<gc::String, bool>>(R"({"a":true,"b":true,"c":true,"d":true})", limits)
+                 .status),
+            422);
   EXPECT_EQ(error_of<gc::Vector<std::int64_t>>("[1,2,3]", Limits{.max_bytes = 6}).status, 413);
 }
 
 TEST_F(Decode, ReservesExactly) {
   std::string text = "[";
-  for (int i = 0; i < 1000; ++i) text += R"({"street":"a","city":"b","country":"[,]","zip":"\","},)";
+  for (int i = 0; i < 1000; ++i)
+    text += R"({"street":"a","city":"b","country":"[,]","zip":"\","},)";
   text.back() = ']';
   const Padded padded(text);
   const gc::AllocCounts before = fiber::alloc_counts();
@@ -375,8 +380,9 @@ TEST_F(Decode, AllocatesWhatItKeepsAndNothingElse) {
 TEST_F(Decode, SurvivesCollectionsAtEveryStep) {
   const std::string one = R"({"text":"a text that is longer than fifteen bytes","parts":)"
                           R"(["short","and a part that is long enough to be an object"]})";
-  const std::string text = "{\"list\":[" + one + "," + one + "," + one + "],\"map\":{\"a key that is long\":" +
-                           one + "},\"member\":" + one + ",\"maybe\":" + one + ",\"inside\":" + one + "}";
+  const std::string text = "{\"list\":[" + one + "," + one + "," + one +
+                           "],\"map\":{\"a key that is long\":" + one + "},\"member\":" + one +
+                           ",\"maybe\":" + one + ",\"inside\":" + one + "}";
   const Padded padded(text);
   for (int i = 0; i < 5; ++i) {
     const auto holder = decode<decoding::Holder>(padded);

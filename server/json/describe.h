@@ -1,8 +1,8 @@
-// What the encoder and the decoder read out of a BOOST_DESCRIBE description, at compile time, and the
-// traits by which a type says more about its JSON form than the description can.
+// What the encoder and the decoder read out of a BOOST_DESCRIBE description, at compile time, and
+// the traits by which a type says more about its JSON form than the description can.
 //
-// JSON has the public members, inherited ones first; private members are traced by the collector but
-// never shown to clients.
+// JSON has the public members, inherited ones first; private members are traced by the collector
+// but never shown to clients.
 #pragma once
 
 #include <array>
@@ -56,11 +56,14 @@ struct TextCodec;
 namespace internal {
 
 template <typename T>
-concept HasTextCodec = requires { TextCodec<T>::kMaxBytes; };
+concept HasTextCodec = requires {
+  TextCodec<T>::kMaxBytes;
+};
 
 template <typename T>
-concept DescribedStruct = boost::describe::has_describe_members<T>::value && std::is_class_v<T> &&
-                          !std::is_union_v<T> && !HasTextCodec<T>;
+concept DescribedStruct =
+    boost::describe::has_describe_members<T>::value && std::is_class_v<T> && !std::is_union_v<T> &&
+    !HasTextCodec<T>;
 template <typename T>
 concept DescribedEnum = std::is_enum_v<T> && boost::describe::has_describe_enumerators<T>::value;
 
@@ -73,12 +76,12 @@ template <template <typename...> typename Of, typename... Args>
 inline constexpr bool kIsSpecialization<Of<Args...>, Of> = true;
 
 template <typename T>
-using MemberList = boost::describe::describe_members<
-    T, boost::describe::mod_public | boost::describe::mod_inherited>;
+using MemberList = boost::describe::describe_members<T, boost::describe::mod_public |
+                                                            boost::describe::mod_inherited>;
 
 template <auto kPointer>
 struct MemberTypeOf;
-template <typename C, typename M, M C::* kPointer>
+template <typename C, typename M, M C::*kPointer>
 struct MemberTypeOf<kPointer> {
   using type = M;
 };
@@ -100,7 +103,8 @@ struct Fields {
   static constexpr auto make_names() {
     return []<std::size_t... I>(std::index_sequence<I...>) {
       return std::array<std::string_view, kCount>{kName<I>...};
-    }(std::make_index_sequence<kCount>());
+    }
+    (std::make_index_sequence<kCount>());
   }
   static constexpr std::array<std::string_view, kCount> kNames = make_names();
 };
@@ -124,7 +128,8 @@ struct Enumerators {
   static constexpr std::array<E, kCount> kValues = make_values();
   static constexpr std::size_t kLongest = [] {
     std::size_t longest = 0;
-    for (const std::string_view name : kNames) longest = name.size() > longest ? name.size() : longest;
+    for (const std::string_view name : kNames)
+      longest = name.size() > longest ? name.size() : longest;
     return longest;
   }();
 };

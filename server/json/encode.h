@@ -1,15 +1,16 @@
 // encode: a described value as JSON text, appended to a Buffer.
 //
-// Every described struct becomes straight-line code at compile time: key literals `,"name":` padded to
-// whole 16 bytes (copied with a constant size), one check of the buffer's room for everything of fixed
-// size, one for each long text. What may be encoded: described structs (public members, inherited ones
-// first), bool, integers, float, double, described enums (as strings), String, std::string,
-// std::string_view, const char*, Member and pointers (null or the value), std::optional, Vector,
-// std::vector, std::array, Map and maps of std with text keys, and types with a TextCodec.
+// Every described struct becomes straight-line code at compile time: key literals `,"name":` padded
+// to whole 16 bytes (copied with a constant size), one check of the buffer's room for everything of
+// fixed size, one for each long text. What may be encoded: described structs (public members,
+// inherited ones first), bool, integers, float, double, described enums (as strings), String,
+// std::string, std::string_view, const char*, Member and pointers (null or the value),
+// std::optional, Vector, std::vector, std::array, Map and maps of std with text keys, and types
+// with a TextCodec.
 //
-// Never writes invalid JSON: NaN and infinities become null, an enumerator without a name its number,
-// ill-formed UTF-8 U+FFFD; control characters, quote and backslash are escaped, U+2028 and U+2029 are
-// not. Takes no managed memory.
+// Never writes invalid JSON: NaN and infinities become null, an enumerator without a name its
+// number, ill-formed UTF-8 U+FFFD; control characters, quote and backslash are escaped, U+2028 and
+// U+2029 are not. Takes no managed memory.
 #pragma once
 
 #include <array>
@@ -34,8 +35,8 @@ namespace internal {
 template <typename T>
 concept Text = std::is_convertible_v<const T&, std::string_view>;
 template <typename T>
-concept Pointer = std::is_pointer_v<T> || kIsSpecialization<T, gc::Member> ||
-                  kIsSpecialization<T, gc::Atomic>;
+concept Pointer =
+    std::is_pointer_v<T> || kIsSpecialization<T, gc::Member> || kIsSpecialization<T, gc::Atomic>;
 template <typename T>
 concept Mapping = kIsSpecialization<T, gc::Map> || requires {
   typename T::key_type;
@@ -69,8 +70,8 @@ struct Key {
   alignas(16) static constexpr std::array<char, kPaddedBytes> kText = make();
 };
 
-// Room that the caller makes for a T: all of it where the size is bounded, what comes before the first
-// check of its own where it is not.
+// Room that the caller makes for a T: all of it where the size is bounded, what comes before the
+// first check of its own where it is not.
 template <typename T>
 constexpr std::size_t fixed_bytes();
 
@@ -154,7 +155,8 @@ char* write_struct(Writer& out, char* at, const T& object, std::size_t after) {
   } else {
     [&]<std::size_t... I>(std::index_sequence<I...>) {
       ((at = write_member<T, I>(out, at, object, after)), ...);
-    }(std::make_index_sequence<Fields<T>::kCount>());
+    }
+    (std::make_index_sequence<Fields<T>::kCount>());
   }
   *at++ = '}';
   return at;
@@ -233,7 +235,8 @@ char* write_value(Writer& out, char* at, const T& value, std::size_t after) {
   } else if constexpr (std::is_same_v<T, float>) {
     return write_float(at, value);
   } else if constexpr (std::is_floating_point_v<T>) {
-    static_assert(sizeof(T) == sizeof(double), "JSON numbers are doubles; long double would lose digits");
+    static_assert(sizeof(T) == sizeof(double),
+                  "JSON numbers are doubles; long double would lose digits");
     return write_double(at, value);
   } else if constexpr (std::is_integral_v<T>) {
     static_assert(sizeof(T) <= 8);
@@ -259,14 +262,16 @@ char* write_value(Writer& out, char* at, const T& value, std::size_t after) {
   } else if constexpr (Sequence<T>) {
     return write_sequence(out, at, value, after);
   } else {
-    static_assert(kAlwaysFalse<T>, "this type has no JSON form: describe it, or give it a TextCodec");
+    static_assert(kAlwaysFalse<T>,
+                  "this type has no JSON form: describe it, or give it a TextCodec");
   }
 }
 
 }  // namespace internal
 
-// Appends the value to `out`. False, and `out` as it was, if it would pass Buffer::kMaxBytes, if there is
-// no memory, or if the value nests deeper than 1024 pointers and containers (a cycle does).
+// Appends the value to `out`. False, and `out` as it was, if it would pass Buffer::kMaxBytes, if
+// there is no memory, or if the value nests deeper than 1024 pointers and containers (a cycle
+// does).
 template <typename T>
 [[nodiscard]] bool encode(const T& value, http::Buffer& out) {
   const std::size_t before = out.size();

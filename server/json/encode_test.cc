@@ -166,11 +166,11 @@ std::string naive_escape(std::string_view text) {
   return result + '"';
 }
 
-// Every byte value of ASCII at every place of every length around the 16-byte blocks, as an inline or
-// long String and as a view.
+// Every byte value of ASCII at every place of every length around the 16-byte blocks, as an inline
+// or long String and as a view.
 TEST_F(Encode, EscapesAnywhere) {
   for (std::size_t size = 1; size <= 50; ++size) {
-    for (std::size_t at = 0; at < size; at += size > 20 ? 3 : 1) {
+    for (std::size_t at = 0; at<size; at += size> 20 ? 3 : 1) {
       for (int c = 0; c < 0x80; ++c) {
         std::string text(size, 'a');
         text[at] = static_cast<char>(c);

@@ -1,5 +1,6 @@
-// The encoder against nlohmann's dump, the decoder against simdjson's on-demand reads of the same text,
-// on a user of 444 bytes: 5 doubles, 5 integers, 18 strings. What counts are ratios within one run:
+// The encoder against nlohmann's dump, the decoder against simdjson's on-demand reads of the same
+// text, on a user of 444 bytes: 5 doubles, 5 integers, 18 strings. What counts are ratios within
+// one run:
 //   encode >= 10x nlohmann_dump,  decode >= 0.6x simdjson_on_demand_reads (which builds nothing).
 #include <benchmark/benchmark.h>
 #include <simdjson.h>
@@ -45,8 +46,8 @@ struct Account {
   gc::Vector<gc::String> tags;
 };
 BOOST_DESCRIBE_STRUCT(Account, (),
-                      (id, name, email, phone, active, score, balance, rate, created, updated, logins,
-                       level, roles, address, tags))
+                      (id, name, email, phone, active, score, balance, rate, created, updated,
+                       logins, level, roles, address, tags))
 
 constexpr std::string_view kAccount =
     R"({"id":1234567,"name":"Johanna Wintergreen","email":"johanna@example.com","phone":"555-0134",)"
@@ -148,8 +149,9 @@ void simdjson_on_demand_reads(benchmark::State& state) {
     sum += bool(account["active"]) ? 1u : 0u;
     sum += static_cast<std::size_t>(double(account["score"]) + double(account["balance"]) +
                                     double(account["rate"]));
-    sum += static_cast<std::size_t>(std::int64_t(account["created"]) + std::int64_t(account["updated"]) +
-                                    std::int64_t(account["logins"]) + std::int64_t(account["level"]));
+    sum += static_cast<std::size_t>(
+        std::int64_t(account["created"]) + std::int64_t(account["updated"]) +
+        std::int64_t(account["logins"]) + std::int64_t(account["level"]));
     texts(account["roles"].get_array());
     simdjson::ondemand::object address = account["address"].get_object();
     text(address["street"].get_string());

@@ -1,9 +1,9 @@
 // minify: checks a whole JSON document and writes it without white space.
 //
-// Strict RFC 8259 in UTF-8: what this accepts is valid JSON, at most Limits::max_depth arrays and objects
-// deep; half surrogate pairs and a byte order mark are refused too. Members keep their order, numbers
-// and strings their spelling. Members of the same name are all kept, in order: RFC 8259 allows them, and
-// an echo must not choose.
+// Strict RFC 8259 in UTF-8: what this accepts is valid JSON, at most Limits::max_depth arrays and
+// objects deep; half surrogate pairs and a byte order mark are refused too. Members keep their
+// order, numbers and strings their spelling. Members of the same name are all kept, in order: RFC
+// 8259 allows them, and an echo must not choose.
 #pragma once
 
 #include <optional>

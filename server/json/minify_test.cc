@@ -24,8 +24,9 @@ std::string minified(std::string_view text) {
 }
 
 TEST(Minify, KeepsOrderDuplicatesAndSpelling) {
-  EXPECT_EQ(minified(" { \"b\" : 1.50e+01 , \"a\" : -0.0 , \"b\" : \"\\u0041\\/\" , \"z\" : [ ] } "),
-            R"({"b":1.50e+01,"a":-0.0,"b":"\u0041\/","z":[]})");
+  EXPECT_EQ(
+      minified(" { \"b\" : 1.50e+01 , \"a\" : -0.0 , \"b\" : \"\\u0041\\/\" , \"z\" : [ ] } "),
+      R"({"b":1.50e+01,"a":-0.0,"b":"\u0041\/","z":[]})");
   EXPECT_EQ(minified("[ 12345678901234567890123 , 1E400 , \" kept  inside \" ]"),
             R"([12345678901234567890123,1E400," kept  inside "])");
 }
@@ -139,8 +140,9 @@ TEST(Minify, BoundsTheSize) {
 // blocks of the first stage.
 TEST(Minify, UndoesRandomWhiteSpace) {
   std::mt19937 random(11);
-  const std::string tokens[] = {"{", "\"a\"", ":", "[",     "1",    ",", "\"x y\\\"\"", ",", "{", "}", ",",
-                                "[", "]",     ",", "-2.5e3", "]", ",", "\"b\"",        ":", "null", "}"};
+  const std::string tokens[] = {"{",      "\"a\"", ":", "[",     "1", ",",    "\"x y\\\"\"",
+                                ",",      "{",     "}", ",",     "[", "]",    ",",
+                                "-2.5e3", "]",     ",", "\"b\"", ":", "null", "}"};
   std::string expected;
   for (const std::string& token : tokens) expected += token;
   for (int i = 0; i < 500; ++i) {

@@ -1,10 +1,10 @@
-// Numbers as JSON text. Each function writes at `to`, which has the room named beside it, and returns
-// the end. What is written reads back as the same value.
+// Numbers as JSON text. Each function writes at `to`, which has the room named beside it, and
+// returns the end. What is written reads back as the same value.
 //
-// Doubles: integers below 1e15 are written as such (1700000000, not 1.7e+09); values below 1e9 with at
-// most 4 decimals by integer arithmetic (if v == i / 1e4 with both exact, then the decimal i / 10^4
-// rounds to v, because division rounds correctly); everything else as the shortest text that reads
-// back. NaN and infinities, which JSON cannot say, become null.
+// Doubles: integers below 1e15 are written as such (1700000000, not 1.7e+09); values below 1e9 with
+// at most 4 decimals by integer arithmetic (if v == i / 1e4 with both exact, then the decimal i /
+// 10^4 rounds to v, because division rounds correctly); everything else as the shortest text that
+// reads back. NaN and infinities, which JSON cannot say, become null.
 #pragma once
 
 #include <array>
@@ -116,7 +116,8 @@ inline char* write_double(char* to, double value) noexcept {
 // 32 bytes. The shortest text that reads back as this float.
 inline char* write_float(char* to, float value) noexcept {
   const float magnitude = std::fabs(value);
-  if (magnitude < 16777216.0F && static_cast<float>(static_cast<std::int32_t>(magnitude)) == magnitude) {
+  if (magnitude < 16777216.0F &&
+      static_cast<float>(static_cast<std::int32_t>(magnitude)) == magnitude) {
     return write_double(to, static_cast<double>(value));
   }
   return internal::write_shortest(to, value);

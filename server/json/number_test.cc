@@ -1,5 +1,5 @@
-// Numbers, there and back: what is written reads as the same value, and what is read is what the C library
-// reads.
+// Numbers, there and back: what is written reads as the same value, and what is read is what the C
+// library reads.
 #include <gtest/gtest.h>
 
 #include <bit>
@@ -25,7 +25,8 @@ std::string text_of(float value) {
 }
 
 double read(const std::string& text) {
-  const internal::ScannedNumber number = internal::scan_number(text.data(), text.data() + text.size());
+  const internal::ScannedNumber number =
+      internal::scan_number(text.data(), text.data() + text.size());
   EXPECT_EQ(number.end, text.data() + text.size()) << text;
   return internal::to_double(number, text.data());
 }
@@ -86,18 +87,21 @@ TEST(WriteNumber, RandomBitPatternsRoundTrip) {
 
 TEST(WriteNumber, DecimalGridRoundTrips) {
   for (int i = -200000; i <= 200000; i += 7) {
-    for (const double scale : {1.0, 10.0, 100.0, 1000.0, 1e4, 1e5, 1e6}) expect_round_trip(i / scale);
+    for (const double scale : {1.0, 10.0, 100.0, 1000.0, 1e4, 1e5, 1e6})
+      expect_round_trip(i / scale);
   }
   // Around the ends of the fast paths.
   std::mt19937_64 random(43);
   for (int i = 0; i < 50000; ++i) {
-    const double value = std::ldexp(static_cast<double>(random() >> 11), static_cast<int>(i % 60) - 55);
+    const double value =
+        std::ldexp(static_cast<double>(random() >> 11), static_cast<int>(i % 60) - 55);
     expect_round_trip(value);
-    expect_round_trip(std::nextafter(static_cast<double>(random() % 10'000'000'000'000) / 1e4, 0.0));
+    expect_round_trip(
+        std::nextafter(static_cast<double>(random() % 10'000'000'000'000) / 1e4, 0.0));
   }
-  for (const double value : {1e9, 1e15, 1e22, 1e23, 9007199254740992.0, 9007199254740994.0, 5e-324,
-                             2.2250738585072014e-308, 2.2250738585072011e-308,
-                             std::numeric_limits<double>::max()}) {
+  for (const double value :
+       {1e9, 1e15, 1e22, 1e23, 9007199254740992.0, 9007199254740994.0, 5e-324,
+        2.2250738585072014e-308, 2.2250738585072011e-308, std::numeric_limits<double>::max()}) {
     expect_round_trip(value);
     expect_round_trip(-value);
     expect_round_trip(std::nextafter(value, 0.0));
@@ -125,7 +129,8 @@ TEST(ReadNumber, AgreesWithTheCLibrary) {
     text += std::to_string(random() % 3 == 0 ? random() % 10 : random() >> (random() % 64));
     if (random() % 2 == 0) {
       text += '.';
-      for (unsigned n = 1 + random() % 20; n > 0; --n) text += static_cast<char>('0' + random() % 10);
+      for (unsigned n = 1 + random() % 20; n > 0; --n)
+        text += static_cast<char>('0' + random() % 10);
     }
     if (random() % 2 == 0) text += "e" + std::to_string(static_cast<int>(random() % 660) - 330);
     ASSERT_EQ(std::bit_cast<std::uint64_t>(read(text)),
@@ -135,8 +140,9 @@ TEST(ReadNumber, AgreesWithTheCLibrary) {
 }
 
 TEST(ReadNumber, TooLargeIsInfiniteTooSmallIsZero) {
-  for (const char* text : {"1e309", "1e400", "1e99999999999999999999", "123456789012345678901234567890e300",
-                           "0.00001e400", "17976931348623159e292"}) {
+  for (const char* text :
+       {"1e309", "1e400", "1e99999999999999999999", "123456789012345678901234567890e300",
+        "0.00001e400", "17976931348623159e292"}) {
     EXPECT_EQ(read(text), std::numeric_limits<double>::infinity()) << text;
     EXPECT_EQ(read("-" + std::string(text)), -std::numeric_limits<double>::infinity()) << text;
   }

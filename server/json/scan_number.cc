@@ -13,8 +13,8 @@ Float parse(const ScannedNumber& number, const char* at) {
   Float value = 0;
   const std::from_chars_result result = std::from_chars(at, number.end, value);
   if (result.ec == std::errc::result_out_of_range) {
-    // Too large or too small, which from_chars does not tell: the place of the first digit that counts
-    // does.
+    // Too large or too small, which from_chars does not tell: the place of the first digit that
+    // counts does.
     std::int64_t magnitude = number.exponent;
     bool counts = false;
     for (const char* p = at; p != number.end && *p != 'e' && *p != 'E'; ++p) {

@@ -1,4 +1,5 @@
-// Numbers of JSON, from text. Strict: no plus sign, no leading zeros, digits on both sides of a point.
+// Numbers of JSON, from text. Strict: no plus sign, no leading zeros, digits on both sides of a
+// point.
 #pragma once
 
 #include <cstdint>
@@ -8,18 +9,18 @@
 namespace tailrace::json::internal {
 
 struct ScannedNumber {
-  const char* end = nullptr;   // behind the number; null if it is not one
-  std::uint64_t digits = 0;    // all digits as one integer, if `exact`
-  std::int64_t exponent = 0;   // value = digits * 10^exponent
+  const char* end = nullptr;  // behind the number; null if it is not one
+  std::uint64_t digits = 0;   // all digits as one integer, if `exact`
+  std::int64_t exponent = 0;  // value = digits * 10^exponent
   bool negative = false;
-  bool integer = false;        // no fraction, no exponent
-  bool exact = false;          // the digits fit 64 bits
+  bool integer = false;  // no fraction, no exponent
+  bool exact = false;    // the digits fit 64 bits
 };
 
 inline bool is_digit(char c) noexcept { return static_cast<unsigned char>(c - '0') < 10; }
 
-// Reads the number that begins at `at`, not beyond `limit`. Inlined into its few callers, so that what
-// they do not ask for is not computed.
+// Reads the number that begins at `at`, not beyond `limit`. Inlined into its few callers, so that
+// what they do not ask for is not computed.
 TAILRACE_ALWAYS_INLINE ScannedNumber scan_number(const char* at, const char* limit) noexcept {
   ScannedNumber number;
   const char* p = at;
@@ -58,8 +59,8 @@ TAILRACE_ALWAYS_INLINE ScannedNumber scan_number(const char* at, const char* lim
     if (p == first) return number;
     exponent += negative ? -written : written;
   }
-  // 19 digits always fit. Of the integers with 20, those that begin with 1 do if they did not wrap. (The
-  // leading zeros of 0.000… count as digits too, which only costs the slow path.)
+  // 19 digits always fit. Of the integers with 20, those that begin with 1 do if they did not wrap.
+  // (The leading zeros of 0.000… count as digits too, which only costs the slow path.)
   number.exact = count <= 19 || (number.integer && count == 20 && *first_digit == '1' &&
                                  digits >= 10'000'000'000'000'000'000u);
   number.digits = digits;

@@ -1,4 +1,5 @@
-// simdjson's first stage and the pool of its parsers. All that simdjson.h costs to compile is paid here.
+// simdjson's first stage and the pool of its parsers. All that simdjson.h costs to compile is paid
+// here.
 #include "server/json/structural_index.h"
 
 #include <simdjson.h>
@@ -20,13 +21,14 @@ struct StructuralIndex::Parser {
 
 namespace {
 
-// A decoder may suspend while it allocates, so a thread may need a second parser. The first place takes
-// any parser of up to kMaxKeptBytes, the others only small ones.
+// A decoder may suspend while it allocates, so a thread may need a second parser. The first place
+// takes any parser of up to kMaxKeptBytes, the others only small ones.
 constexpr std::size_t kPlaces = 4;
 constexpr std::size_t kSmallBytes = 64 * 1024;
 constexpr std::size_t kFirstBytes = 16 * 1024;
 
-// As in server/buffer.cc: a pool belongs to the thread that leases the shard, nothing here suspends.
+// As in server/buffer.cc: a pool belongs to the thread that leases the shard, nothing here
+// suspends.
 struct alignas(64) Pool {
   std::array<StructuralIndex::Parser*, kPlaces> parsers;
 };
@@ -67,8 +69,8 @@ bool make_room(StructuralIndex::Parser& parser, std::size_t bytes) {
   const std::size_t capacity = std::bit_ceil(std::max(bytes, kFirstBytes));
   const simdjson::error_code error =
       parser.stage1 == nullptr
-          ? simdjson::get_active_implementation()->create_dom_parser_implementation(
-                capacity, 1, parser.stage1)
+          ? simdjson::get_active_implementation()->create_dom_parser_implementation(capacity, 1,
+                                                                                    parser.stage1)
           : parser.stage1->allocate(capacity, 1);
   parser.capacity = error == simdjson::SUCCESS ? capacity : 0;
   if (error != simdjson::SUCCESS) parser.stage1.reset();

@@ -1,5 +1,5 @@
-// Described types and texts for the tests and benchmarks of this folder: the service's user and event, a
-// recursive type, and one member of each kind.
+// Described types and texts for the tests and benchmarks of this folder: the service's user and
+// event, a recursive type, and one member of each kind.
 #pragma once
 
 #include <array>
@@ -73,11 +73,11 @@ struct Kinds {
   Address inline_address;
 };
 BOOST_DESCRIBE_STRUCT(Kinds, (),
-                      (i8, u8, i32, u64, f, d, b, color, maybe, maybe_text, three, counts, matrix, at,
-                       inline_address))
+                      (i8, u8, i32, u64, f, d, b, color, maybe, maybe_text, three, counts, matrix,
+                       at, inline_address))
 
-// Text with the padding that the readers want, and a byte behind it that would be taken for text by a
-// reader that looks too far.
+// Text with the padding that the readers want, and a byte behind it that would be taken for text by
+// a reader that looks too far.
 class Padded {
  public:
   explicit Padded(std::string_view text, char behind = '7') : size_(text.size()) {

@@ -56,7 +56,8 @@ bool take_offset(std::string_view& text, std::int64_t& seconds) {
   if (!take(text, '+') && !take(text, '-')) return false;
   int hours;
   int minutes;
-  if (!take_number(text, 2, hours) || !take(text, ':') || !take_number(text, 2, minutes)) return false;
+  if (!take_number(text, 2, hours) || !take(text, ':') || !take_number(text, 2, minutes))
+    return false;
   if (hours > 23 || minutes > 59) return false;
   seconds = (hours * 60 + minutes) * 60;
   if (negative) seconds = -seconds;
@@ -75,7 +76,8 @@ std::size_t TextCodec<Timestamp>::format(const Timestamp& value, char* to) noexc
   }
   const sys_days day = floor<days>(sys_seconds(seconds(second)));
   const year_month_day date(day);
-  const auto in_day = static_cast<unsigned>(second - duration_cast<seconds>(day.time_since_epoch()).count());
+  const auto in_day =
+      static_cast<unsigned>(second - duration_cast<seconds>(day.time_since_epoch()).count());
   const auto year = static_cast<unsigned>(static_cast<int>(date.year()));
   char* at = write_two(to, year / 100);
   at = write_two(at, year % 100);
@@ -107,19 +109,20 @@ bool TextCodec<Timestamp>::parse(std::string_view text, Timestamp& value) noexce
   int y, m, d, hour, minute, second;
   std::int64_t ns;
   std::int64_t offset;
-  const bool well_formed =
-      take_number(text, 4, y) && take(text, '-') && take_number(text, 2, m) && take(text, '-') &&
-      take_number(text, 2, d) && take_letter(text, 'T') && take_number(text, 2, hour) &&
-      take(text, ':') && take_number(text, 2, minute) && take(text, ':') &&
-      take_number(text, 2, second) && take_fraction(text, ns) && take_offset(text, offset) &&
-      text.empty();
+  const bool well_formed = take_number(text, 4, y) && take(text, '-') && take_number(text, 2, m) &&
+                           take(text, '-') && take_number(text, 2, d) && take_letter(text, 'T') &&
+                           take_number(text, 2, hour) && take(text, ':') &&
+                           take_number(text, 2, minute) && take(text, ':') &&
+                           take_number(text, 2, second) && take_fraction(text, ns) &&
+                           take_offset(text, offset) && text.empty();
   // A leap second reads as the second after it.
   if (!well_formed || hour > 23 || minute > 59 || second > 60) return false;
-  const year_month_day date{year(y), month(static_cast<unsigned>(m)), day(static_cast<unsigned>(d))};
+  const year_month_day date{year(y), month(static_cast<unsigned>(m)),
+                            day(static_cast<unsigned>(d))};
   if (!date.ok()) return false;
   const std::int64_t unix_seconds =
-      duration_cast<seconds>(sys_days(date).time_since_epoch()).count() + hour * 3600 + minute * 60 +
-      second - offset;
+      duration_cast<seconds>(sys_days(date).time_since_epoch()).count() + hour * 3600 +
+      minute * 60 + second - offset;
   std::int64_t scaled;
   if (__builtin_mul_overflow(unix_seconds, kSecondNs, &scaled) ||
       __builtin_add_overflow(scaled, ns, &value.unix_ns)) {

@@ -1,5 +1,5 @@
-// Timestamp: a moment in UTC, in JSON as RFC 3339 text. Reads any offset and up to 9 decimals; writes UTC
-// with as many groups of three decimals as it needs.
+// Timestamp: a moment in UTC, in JSON as RFC 3339 text. Reads any offset and up to 9 decimals;
+// writes UTC with as many groups of three decimals as it needs.
 #pragma once
 
 #include <boost/describe.hpp>

@@ -29,8 +29,8 @@ std::uint32_t read_hex(const char* at, const char* end) {
   return value;
 }
 
-// The code point that the escape at `at` (a backslash) stands for; moves `at` behind it. kNone if it is
-// no escape.
+// The code point that the escape at `at` (a backslash) stands for; moves `at` behind it. kNone if
+// it is no escape.
 std::uint32_t read_escape(const char*& at, const char* end) {
   if (end - at < 2) return kNone;
   const char kind = at[1];

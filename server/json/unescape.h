@@ -10,8 +10,8 @@ struct Unescaped {
   const char* bad;  // the backslash of the first escape that is none, or null
 };
 
-// Writes `raw` (text between the quotes) to `to`, which has room for as many bytes. Lone surrogates are
-// refused: UTF-8 cannot say them.
+// Writes `raw` (text between the quotes) to `to`, which has room for as many bytes. Lone surrogates
+// are refused: UTF-8 cannot say them.
 Unescaped unescape_text(std::string_view raw, char* to) noexcept;
 
 // The backslash of the first escape that is none, or null. `raw` is not changed.

@@ -1,5 +1,5 @@
-// UTF-8, one sequence at a time, for the paths where text is escaped or has gone wrong. (Whole bodies
-// are validated by simdjson.)
+// UTF-8, one sequence at a time, for the paths where text is escaped or has gone wrong. (Whole
+// bodies are validated by simdjson.)
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,8 @@ struct Utf8Sequence {
   bool valid;
 };
 
-// What begins at `at`; at < end. Overlong forms, surrogates and code points over U+10FFFF are invalid.
+// What begins at `at`; at < end. Overlong forms, surrogates and code points over U+10FFFF are
+// invalid.
 Utf8Sequence utf8_sequence(const char* at, const char* end) noexcept;
 
 // Writes a code point (not a surrogate) as 1 to 4 bytes; returns the end.

@@ -10,9 +10,7 @@ namespace {
 
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
 
-__m128i load(const char* from) {
-  return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
-}
+__m128i load(const char* from) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from)); }
 void store(char* to, __m128i block) { _mm_storeu_si128(reinterpret_cast<__m128i*>(to), block); }
 
 // At most 6 bytes.
@@ -62,12 +60,14 @@ char* Writer::long_text(char* at, std::string_view value, std::size_t after) {
   const char* const last = from + value.size() - 16;
   for (; from < last; from += 16, to += 16) {
     const __m128i block = load(from);
-    if (special_bytes(block) != 0) [[unlikely]] return escaped_text(at, value, after);
+    if (special_bytes(block) != 0) [[unlikely]]
+      return escaped_text(at, value, after);
     store(to, block);
   }
   // The last block overlaps the one before, so that nothing behind the text is read.
   const __m128i block = load(last);
-  if (special_bytes(block) != 0) [[unlikely]] return escaped_text(at, value, after);
+  if (special_bytes(block) != 0) [[unlikely]]
+    return escaped_text(at, value, after);
   to = at + 1 + value.size();
   store(to - 16, block);
   *to++ = '"';
@@ -83,8 +83,8 @@ char* Writer::escaped_text(char* at, std::string_view value, std::size_t after) 
   *at++ = '"';
   while (from != end) {
     // A sequence may begin in the piece and end up to 3 bytes behind it.
-    const char* const piece_end = from + std::min<std::size_t>(kPieceBytes,
-                                                               static_cast<std::size_t>(end - from));
+    const char* const piece_end =
+        from + std::min<std::size_t>(kPieceBytes, static_cast<std::size_t>(end - from));
     at = ensure(at, 6 * static_cast<std::size_t>(piece_end - from) + 16 + after);
     while (from < piece_end) {
       if (end - from >= 16) {
@@ -114,7 +114,8 @@ char* Writer::escaped_text(char* at, std::string_view value, std::size_t after) 
         continue;
       }
       const Utf8Sequence sequence = utf8_sequence(from, end);
-      const std::string_view bytes = sequence.valid ? std::string_view(from, sequence.bytes) : kReplacement;
+      const std::string_view bytes =
+          sequence.valid ? std::string_view(from, sequence.bytes) : kReplacement;
       std::memcpy(at, bytes.data(), bytes.size());
       at += bytes.size();
       from += sequence.bytes;

@@ -1,9 +1,10 @@
-// Writer: where the encoder stands in a Buffer. The position itself travels by value (`char* at`) through
-// the encoding functions, so that it stays in a register: stores through char* could alias a member.
+// Writer: where the encoder stands in a Buffer. The position itself travels by value (`char* at`)
+// through the encoding functions, so that it stays in a register: stores through char* could alias
+// a member.
 //
-// Contract of every function that takes `after`: the caller has made room for the value's fixed part
-// and `after` bytes behind it; on return `after` bytes of room are left. So an object needs one check
-// for its fixed part and one for each long text, and none in between.
+// Contract of every function that takes `after`: the caller has made room for the value's fixed
+// part and `after` bytes behind it; on return `after` bytes of room are left. So an object needs
+// one check for its fixed part and one for each long text, and none in between.
 #pragma once
 
 #include <emmintrin.h>
@@ -22,7 +23,9 @@ namespace tailrace::json::internal {
 
 // Thrown by Writer and caught in encode(): the buffer cannot grow, or the value nests too deeply.
 struct EncodeFailure : std::exception {
-  const char* what() const noexcept override { return "the JSON text is too large or nests too deeply"; }
+  const char* what() const noexcept override {
+    return "the JSON text is too large or nests too deeply";
+  }
 };
 
 // Quotes and one 16-byte store.
@@ -30,12 +33,14 @@ inline constexpr std::size_t kFixedTextBytes = 18;
 inline constexpr unsigned kMaxEncodeDepth = 1024;
 
 // A bit for each byte that cannot be copied as it stands: control characters, quote, backslash, and
-// what is not ASCII (to be validated). Bytes over 0x7F are negative, so one comparison finds them too.
+// what is not ASCII (to be validated). Bytes over 0x7F are negative, so one comparison finds them
+// too.
 inline unsigned special_bytes(__m128i block) noexcept {
   const __m128i low = _mm_cmplt_epi8(block, _mm_set1_epi8(0x20));
   const __m128i quote = _mm_cmpeq_epi8(block, _mm_set1_epi8('"'));
   const __m128i backslash = _mm_cmpeq_epi8(block, _mm_set1_epi8('\\'));
-  return static_cast<unsigned>(_mm_movemask_epi8(_mm_or_si128(low, _mm_or_si128(quote, backslash))));
+  return static_cast<unsigned>(
+      _mm_movemask_epi8(_mm_or_si128(low, _mm_or_si128(quote, backslash))));
 }
 
 // Up to 16 bytes, reading no others.
@@ -81,11 +86,13 @@ class Writer {
   }
   // Makes room for `bytes` at `at`, which may move.
   char* ensure(char* at, std::size_t bytes) {
-    if (static_cast<std::size_t>(limit_ - at) >= bytes) [[likely]] return at;
+    if (static_cast<std::size_t>(limit_ - at) >= bytes) [[likely]]
+      return at;
     return grow(at, bytes);
   }
 
-  // One level down and up again: pointers and containers, all that can make a value nest without end.
+  // One level down and up again: pointers and containers, all that can make a value nest without
+  // end.
   void enter() {
     const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
     if (++depth_ > kMaxEncodeDepth || here < stack_floor_) [[unlikely]] {
@@ -96,7 +103,8 @@ class Writer {
 
   // A quoted string.
   char* text(char* at, std::string_view value, std::size_t after) {
-    if (value.size() <= 16) return short_text(at, load_short(value.data(), value.size()), value, after);
+    if (value.size() <= 16)
+      return short_text(at, load_short(value.data(), value.size()), value, after);
     return long_text(at, value, after);
   }
   // The text of up to 15 bytes lies in the String itself: one load, and one byte to shift out.
