@@ -7,14 +7,13 @@ namespace tailrace::http {
 
 void Request::settle(const char* old_base) noexcept {
   query_.set_text(head_.view(head_.query));
-  if (old_base == head_.base) return;
+  // An escaped path has all its parameters in decoded_path_; else all lie in the head, whose old memory
+  // may be gone: so numbers are subtracted, not pointers.
+  if (old_base == head_.base || !decoded_path_.empty()) return;
   for (unsigned i = 0; i < params_.count; ++i) {
-    // As numbers: the old memory is gone. What lies elsewhere is in decoded_path_.
     const std::uintptr_t offset = reinterpret_cast<std::uintptr_t>(params_.values[i].data()) -
                                   reinterpret_cast<std::uintptr_t>(old_base);
-    if (offset <= kMaxHeaderBytes) {
-      params_.values[i] = {head_.base + offset, params_.values[i].size()};
-    }
+    params_.values[i] = {head_.base + offset, params_.values[i].size()};
   }
 }
 

@@ -120,7 +120,9 @@ TEST_P(LoadTest, SixteenThreadsOfEverythingUnderCollections) {
         ASSERT_TRUE(made);
         ASSERT_EQ(made->body, item);
         const std::string body(static_cast<std::size_t>(i) * 997, static_cast<char>('a' + t));
-        ASSERT_TRUE(client.request("POST", "/echo", body)->body == body);
+        const auto echoed = client.request("POST", "/echo", body);
+        ASSERT_TRUE(echoed) << body.size();
+        ASSERT_TRUE(echoed->body == body) << body.size() << " " << echoed->status << " " << echoed->body.size();
         ASSERT_EQ(client.get("/sleep?ms=1")->body, "slept");
         ASSERT_EQ(client.post_json("/item", "{\"id\":")->status, 400);
       }

@@ -72,26 +72,39 @@ TEST_F(RootTest, KeepsItsObjectUntilItIsSetOrEnds) {
 }
 
 TEST_F(RootTest, ACopyIsARootOfItsOwnAndAMoveTakesIt) {
+  using Owner = std::unique_ptr<Root<Node>>;
   auto first = std::make_unique<Root<Node>>();
-  const Disguised node = with_node(1, [&](Node* object) { *first = object; });
-  auto copy = std::make_unique<Root<Node>>(*first);
-  first.reset();
-  EXPECT_TRUE(alive(node));
-  auto moved = std::make_unique<Root<Node>>(std::move(*copy));
-  EXPECT_FALSE(*copy);  // NOLINT(bugprone-use-after-move): that is what is tested
-  copy.reset();
-  EXPECT_TRUE(alive(node));
+  Owner copy;
+  Owner moved;
   auto assigned = std::make_unique<Root<Node>>();
-  *assigned = *moved;
-  *moved = nullptr;
+  const Disguised node = with_node(1, [&](Node* object) { *first = object; });
+  in_own_frame([&] {
+    copy = std::make_unique<Root<Node>>(*first);
+    first.reset();
+  });
   EXPECT_TRUE(alive(node));
-  const Root<Node>& self = *assigned;
-  *assigned = self;
+  in_own_frame([&] {
+    moved = std::make_unique<Root<Node>>(std::move(*copy));
+    EXPECT_FALSE(*copy);
+    copy.reset();
+  });
   EXPECT_TRUE(alive(node));
-  *moved = std::move(*assigned);
-  assigned.reset();
+  in_own_frame([&] {
+    *assigned = *moved;
+    *moved = nullptr;
+  });
   EXPECT_TRUE(alive(node));
-  moved.reset();
+  in_own_frame([&] {
+    const Root<Node>& self = *assigned;
+    *assigned = self;
+  });
+  EXPECT_TRUE(alive(node));
+  in_own_frame([&] {
+    *moved = std::move(*assigned);
+    assigned.reset();
+  });
+  EXPECT_TRUE(alive(node));
+  in_own_frame([&] { moved.reset(); });
   EXPECT_FALSE(alive(node));
 }
 

@@ -268,7 +268,7 @@ struct ForgottenBase : Base {
   std::int64_t more;
 };
 BOOST_DESCRIBE_STRUCT(ForgottenBase, (), (more))
-struct ForgottenInPolymorphic : Polymorphic {
+struct ForgottenInPolymorphic final : Polymorphic {
   Member<Leaf> forgotten;
 };
 BOOST_DESCRIBE_STRUCT(ForgottenInPolymorphic, (Polymorphic), ())

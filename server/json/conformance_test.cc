@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+#include <string>
+
 #include "gcruntime/gc/mutator.h"
 #include "server/json/decode.h"
 #include "server/json/minify.h"
@@ -85,6 +88,50 @@ TEST(Conformance, EveryPrefixOfADocumentIsRefused) {
   const std::string whole(testing::kUser7);
   for (std::size_t size = 0; size < whole.size(); ++size) expect_refused(whole.substr(0, size));
   expect_minified({whole, ""});
+}
+
+// Two walks over one grammar, the decoder's and minify's: what the decoder takes is a document, and what is
+// minified stays as it is.
+TEST(Conformance, MutatedDocumentsNeverSplitTheReaders) {
+  const gc::ThreadScope attached;
+  std::mt19937 random(17);
+  const std::string alphabet = "{}[]:,\"\\0123456789-+.eEtrufalsn \n\x01\xFF";
+  const std::string seeds[] = {std::string(testing::kUser7),
+                               "[" + std::string(testing::kEvent1) + "]"};
+  std::size_t decoded = 0;
+  std::size_t accepted = 0;
+  for (int i = 0; i < 20000; ++i) {
+    std::string text = seeds[random() % 2];
+    for (unsigned n = random() % 3; n > 0; --n) {
+      const std::size_t at = random() % text.size();
+      const char c = alphabet[random() % alphabet.size()];
+      if (random() % 3 == 0) {
+        text.erase(at, 1);
+      } else if (random() % 2 == 0) {
+        text.insert(at, 1, c);
+      } else {
+        text[at] = c;
+      }
+    }
+    const Padded padded(text, alphabet[random() % alphabet.size()]);
+    http::Buffer out;
+    const bool valid = !minify(padded, out);
+    if (valid) {
+      ++accepted;
+      const Padded once(out.view());
+      http::Buffer twice;
+      ASSERT_FALSE(minify(once, twice)) << text;
+      ASSERT_EQ(twice.view(), once.view());
+    }
+    const bool user = static_cast<bool>(decode<testing::User>(padded));
+    const bool events = static_cast<bool>(decode<gc::Vector<testing::Event>>(padded));
+    ASSERT_TRUE(valid || !(user || events)) << text;
+    decoded += user || events;
+  }
+  // Both outcomes were seen often.
+  EXPECT_GT(decoded, 5000u);
+  EXPECT_GT(accepted, decoded);
+  EXPECT_LT(accepted, 19000u);
 }
 
 }  // namespace

@@ -1,0 +1,142 @@
+// The verify build stops at what others would survive for a while: each kind of mistake is made once.
+#include "gcruntime/gc/verifier.h"
+
+#include <gtest/gtest.h>
+
+#include "gcruntime/gc/collect.h"
+#include "gcruntime/gc/make.h"
+#include "gcruntime/gc/mutator.h"
+#include "gcruntime/gc/root.h"
+#include "gcruntime/gc/test_support.h"
+#include "gcruntime/gc/vector.h"
+#include "gcruntime/heap/page_map.h"
+
+namespace tailrace::gc {
+namespace {
+
+#if defined(TAILRACE_VERIFY)
+
+using test::Disguised;
+using test::in_own_frame;
+
+struct Node {
+  Member<Node> next;
+  std::int64_t value = 0;
+};
+BOOST_DESCRIBE_STRUCT(Node, (), (next, value))
+
+struct Forgetful {
+  Member<Node> known;
+  Opaque<Node*> hidden{};
+};
+BOOST_DESCRIBE_STRUCT(Forgetful, (), (known, hidden))
+
+class VerifierDeathTest : public testing::Test {
+ protected:
+  VerifierDeathTest() { testing::FLAGS_gtest_death_test_style = "threadsafe"; }
+};
+
+TEST_F(VerifierDeathTest, APointerInOpaqueStops) {
+  EXPECT_DEATH(
+      {
+        const ThreadScope scope;
+        const Root<Forgetful> root(make<Forgetful>());
+        in_own_frame([&] { root->hidden.value = make<Node>(); });
+        collect();
+      },
+      "in an object of type .*Forgetful.*\n.*not traced points to an unmarked object");
+}
+
+TEST_F(VerifierDeathTest, AnIntegerUsedAsAPointerStops) {
+  EXPECT_DEATH(
+      {
+        const ThreadScope scope;
+        const Root<Node> root(make<Node>());
+        in_own_frame([&] { root->value = reinterpret_cast<std::int64_t>(make<Node>()); });
+        collect();
+      },
+      "not traced points to an unmarked object");
+}
+
+// The same are fine while something else keeps the object.
+TEST(Verifier, APointerInOpaqueToALiveObjectIsFine) {
+  const ThreadScope scope;
+  const Root<Forgetful> root(make<Forgetful>());
+  root->known = make<Node>();
+  root->hidden.value = root->known.get();
+  for (int i = 0; i < 3; ++i) collect();
+}
+
+TEST_F(VerifierDeathTest, AWriteThroughADanglingPointerStops) {
+  EXPECT_DEATH(
+      {
+        const ThreadScope scope;
+        Disguised dangling;
+        const Root<Vector<Member<Node>>> neighbours;  // the span stays in use
+        in_own_frame([&] {
+          for (int i = 0; i < 100; ++i) neighbours->push_back(make<Node>());
+          dangling = Disguised(make<Node>());
+        });
+        collect();
+        reinterpret_cast<Node*>(dangling.address())->value = 1;
+        for (int i = 0; i < 100'000; ++i) make<Node>();
+      },
+      "a free slot was written to");
+}
+
+TEST_F(VerifierDeathTest, ATracedWordThatPointsToAFreeSlotStops) {
+  EXPECT_DEATH(
+      {
+        const ThreadScope scope;
+        const Root<Node> root(make<Node>());
+        Disguised dangling;
+        const Root<Vector<Member<Node>>> neighbours;
+        in_own_frame([&] {
+          for (int i = 0; i < 100; ++i) neighbours->push_back(make<Node>());
+          dangling = Disguised(make<Node>());
+        });
+        collect();
+        root->next = reinterpret_cast<Node*>(dangling.address());
+        collect();
+      },
+      "points to a free slot");
+}
+
+TEST_F(VerifierDeathTest, AnOverwrittenCountStops) {
+  EXPECT_DEATH(
+      {
+        const ThreadScope scope;
+        const Root<Node> root(make<Node>());
+        auto* header = &reinterpret_cast<std::uint64_t*>(root.get())[-1];
+        *header = Header::pack(Header::type(*header), 0, 2);
+        collect();
+      },
+      "header count over the slot's size");
+}
+
+TEST_F(VerifierDeathTest, AMarkInAFreeSlotStops) {
+  EXPECT_DEATH(
+      {
+        const ThreadScope scope;
+        const Root<Vector<Member<Node>>> neighbours;
+        Disguised freed;
+        in_own_frame([&] {
+          for (int i = 0; i < 100; ++i) neighbours->push_back(make<Node>());
+          freed = Disguised(make<Node>());
+        });
+        collect();
+        const heap::ObjectPlace place = heap::find_object(freed.address());
+        place.mark_word->fetch_or(place.bit, std::memory_order_relaxed);
+        collect();
+      },
+      "free slot is marked");
+}
+
+#else
+
+TEST(Verifier, IsPartOfTheVerifyBuildOnly) { GTEST_SKIP() << "built without TAILRACE_VERIFY"; }
+
+#endif
+
+}  // namespace
+}  // namespace tailrace::gc
