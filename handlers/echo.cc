@@ -1,3 +1,4 @@
+// POST P/echo: any JSON document, checked and minified.
 #include <optional>
 
 #include "handlers/api.h"

@@ -1,3 +1,4 @@
+// POST /api/events in the recommended style: one allocation a key, vectors sized before they are filled.
 #include "handlers/event.h"
 #include "handlers/api.h"
 

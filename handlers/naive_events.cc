@@ -1,3 +1,4 @@
+// POST /naive/events: keys by concatenation, growth without reserve, a buffer for each string.
 #include "handlers/api.h"
 #include "handlers/event.h"
 #include "handlers/naive_json.h"

@@ -1,3 +1,4 @@
+// /naive/users: the routes of users.cc as a hurried team writes them (naive_json.h).
 #include <string>
 
 #include "handlers/api.h"

@@ -1,3 +1,4 @@
+// /api/users in the recommended style: found users are encoded straight from the store.
 #include <string>
 
 #include "handlers/api.h"

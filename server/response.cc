@@ -50,7 +50,8 @@ Response::Response(int status, std::string_view content_type, Buffer body) noexc
 
 Response Response::text(int status, std::string_view body, std::string_view content_type) {
   Response response(status, content_type);
-  if (!response.body_.append(body)) throw std::bad_alloc();
+  // A Buffer without memory cannot tell an empty append from a failed one.
+  if (!body.empty() && !response.body_.append(body)) throw std::bad_alloc();
   return response;
 }
 

@@ -22,6 +22,11 @@ TEST(Response, KeepsFieldsOverAMove) {
   EXPECT_EQ(third.body().view(), "body");
 }
 
+TEST(Response, MayBeEmpty) {
+  const Response response = Response::text(200, "");
+  EXPECT_EQ(response.body().size(), 0u);
+}
+
 TEST(Response, RefusesFieldsThatWouldSplitIt) {
   Response response;
   EXPECT_THROW(response.header("X", "a\r\nSet-Cookie: b"), std::invalid_argument);

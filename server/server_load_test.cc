@@ -189,7 +189,11 @@ TEST_P(LoadTest, DrainWaitsForRequestsInFlightAndClosesIdleOnes) {
   TestClient busy = server_.client();
   ASSERT_TRUE(busy.connect());
   ASSERT_TRUE(busy.send("GET /sleep?ms=300 HTTP/1.1\r\nHost: a\r\n\r\n"));
-  wait_until([this] { return server_.value("http_requests_in_flight") == 1; });
+  // The first request is accounted for, so the one in flight is the second.
+  wait_until([this] {
+    return server_.value("http_request_duration_seconds", "/hello") == 1 &&
+           server_.value("http_requests_in_flight") == 1;
+  });
   server_.drain();
   EXPECT_EQ(idle.read_to_end(), "");
   const auto response = busy.read_response();

@@ -74,8 +74,8 @@ TEST_P(CollectionTest, ParkedReadyAndNewFibersKeepWhatTheyHold) {
 }
 
 TEST_P(CollectionTest, ThreadsAreStoppedAnywhereBetweenSwitches) {
-  // Fibers switch, spawn, park and sleep as fast as they can, each with one object of its own, while a
-  // thread outside collects without pause.
+  // Fibers switch, spawn, park and sleep as fast as they can, each with one object of its own,
+  // while a thread outside collects without pause.
   std::atomic<bool> done{false};
   std::atomic<int> cycles{0};
   scheduler();

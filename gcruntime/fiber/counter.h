@@ -8,8 +8,9 @@ namespace tailrace::fiber {
 
 class Counter {
  public:
-  // The writer only: so a load and a store do, without a locked instruction. Release pairs with read():
-  // who sees a count sees the counts that its writer had raised before (Impl::outstanding needs it).
+  // The writer only: so a load and a store do, without a locked instruction. Release pairs with
+  // read(): who sees a count sees the counts that its writer had raised before (Impl::outstanding
+  // needs it).
   void add(std::uint64_t n = 1) noexcept {
     value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_release);
   }

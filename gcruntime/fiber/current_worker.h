@@ -1,8 +1,8 @@
 // The worker that the calling OS thread is, or null. [fiber.tls]
 //
-// A fiber may resume on another thread, and compilers keep addresses of thread_locals over calls. So
-// the word is read by one volatile instruction that names it, as in base/thread_state.h: no address
-// exists that could be kept. The value itself is stale after every suspension.
+// A fiber may resume on another thread, and compilers keep addresses of thread_locals over calls.
+// So the word is read by one volatile instruction that names it, as in base/thread_state.h: no
+// address exists that could be kept. The value itself is stale after every suspension.
 #pragma once
 
 #include "gcruntime/base/annotations.h"

@@ -45,10 +45,11 @@ JoinHandle spawn(Scheduler& scheduler, const SpawnOptions& options, const Closur
   }
 
   const std::size_t room = fiber->sanitizer.bytes;
-  TAILRACE_CHECK_VALUE(closure.bytes + closure.alignment <= room / 2,
-                       "what a spawned function captures must fit half of its stack: capture less, or "
-                       "give it a larger SpawnOptions::stack_bytes",
-                       closure.bytes);
+  TAILRACE_CHECK_VALUE(
+      closure.bytes + closure.alignment <= room / 2,
+      "what a spawned function captures must fit half of its stack: capture less, or "
+      "give it a larger SpawnOptions::stack_bytes",
+      closure.bytes);
   const std::uintptr_t alignment = closure.alignment > 16 ? closure.alignment : 16;
   const auto payload =
       (reinterpret_cast<std::uintptr_t>(fiber->base()) - closure.bytes) & ~(alignment - 1);

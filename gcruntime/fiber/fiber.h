@@ -47,7 +47,8 @@ class JoinHandle {
   void join();
 
  private:
-  friend JoinHandle internal::spawn(Scheduler&, const SpawnOptions&, const internal::Closure&, void*);
+  friend JoinHandle internal::spawn(Scheduler&, const SpawnOptions&, const internal::Closure&,
+                                    void*);
   explicit JoinHandle(void* control) : control_(control) {}
   void* control_ = nullptr;
 };
@@ -67,16 +68,16 @@ template <typename F>
 JoinHandle spawn_on(Scheduler& scheduler, const SpawnOptions& options, F&& function) {
   using Stored = std::decay_t<F>;
   Stored stored(std::forward<F>(function));
-  static constexpr Closure kClosure{
-      sizeof(Stored), alignof(Stored),
-      [](void* destination, void* source) {
-        ::new (destination) Stored(std::move(*static_cast<Stored*>(source)));
-      },
-      [](void* closure) {
-        Stored* callable = static_cast<Stored*>(closure);
-        (*callable)();
-        callable->~Stored();
-      }};
+  static constexpr Closure kClosure{sizeof(Stored), alignof(Stored),
+                                    [](void* destination, void* source) {
+                                      ::new (destination)
+                                          Stored(std::move(*static_cast<Stored*>(source)));
+                                    },
+                                    [](void* closure) {
+                                      Stored* callable = static_cast<Stored*>(closure);
+                                      (*callable)();
+                                      callable->~Stored();
+                                    }};
   return spawn(scheduler, options, kClosure, &stored);
 }
 }  // namespace internal
@@ -84,7 +85,8 @@ JoinHandle spawn_on(Scheduler& scheduler, const SpawnOptions& options, F&& funct
 // Starts a fiber on the scheduler of the calling fiber. Does not suspend.
 template <typename F>
 JoinHandle spawn(F&& function) {
-  return internal::spawn_on(internal::current_scheduler(), SpawnOptions{}, std::forward<F>(function));
+  return internal::spawn_on(internal::current_scheduler(), SpawnOptions{},
+                            std::forward<F>(function));
 }
 template <typename F>
 JoinHandle spawn(const SpawnOptions& options, F&& function) {
@@ -102,14 +104,16 @@ std::size_t count() noexcept;
 
 // The lowest level, for those who build primitives (Mutex, the netpoll's sessions).
 //
-// park: suspends the calling fiber. Once it is wholly switched out, `commit(fiber, argument)` runs on
-// the worker's scheduler context: it publishes the fiber to whoever will call ready (for instance by
-// unlocking the lock that guards a wait list). If it returns false the fiber goes on at once. So a
-// wake can never come before the switch. `argument` may live on the fiber's stack. commit must
-// neither suspend nor allocate managed memory, and must not touch the argument after publishing.
+// park: suspends the calling fiber. Once it is wholly switched out, `commit(fiber, argument)` runs
+// on the worker's scheduler context: it publishes the fiber to whoever will call ready (for
+// instance by unlocking the lock that guards a wait list). If it returns false the fiber goes on at
+// once. So a wake can never come before the switch. `argument` may live on the fiber's stack.
+// commit must neither suspend nor allocate managed memory, and must not touch the argument after
+// publishing.
 void park(WaitReason reason, bool (*commit)(Fiber* fiber, void* argument), void* argument);
 // Makes a parked fiber runnable: pushed to the calling worker's queue (woken with a sleeper if need
-// be), or to the global queue when the caller is not a worker. Exactly one call per park. Any thread.
+// be), or to the global queue when the caller is not a worker. Exactly one call per park. Any
+// thread.
 void ready(Fiber* fiber);
 
 // What the calling fiber (or, without one, the calling attached thread) has allocated since it

@@ -1,5 +1,5 @@
-// What switching, spawning, submitting and locking cost. Figures are of one worker unless the name says
-// otherwise; the fibers run on the scheduler, the benchmark's loop runs on one of them.
+// What switching, spawning, submitting and locking cost. Figures are of one worker unless the name
+// says otherwise; the fibers run on the scheduler, the benchmark's loop runs on one of them.
 #include <benchmark/benchmark.h>
 #include <boost/context/detail/fcontext.hpp>
 
@@ -19,16 +19,17 @@ namespace {
 void BM_BareFcontext(benchmark::State& state) {
   namespace context = boost::context::detail;
   std::vector<char> stack(64 * 1024);
-  context::transfer_t transfer{
-      context::make_fcontext(stack.data() + stack.size(), stack.size(),
-                             [](context::transfer_t from) {
-                               for (;;) from = context::jump_fcontext(from.fctx, nullptr);
-                             }),
-      nullptr};
+  context::transfer_t transfer{context::make_fcontext(stack.data() + stack.size(), stack.size(),
+                                                      [](context::transfer_t from) {
+                                                        for (;;)
+                                                          from = context::jump_fcontext(from.fctx,
+                                                                                        nullptr);
+                                                      }),
+                               nullptr};
   for (auto _ : state) transfer = context::jump_fcontext(transfer.fctx, nullptr);
-  state.counters["ns_per_switch_one_way"] = benchmark::Counter(
-      static_cast<double>(state.iterations()) * 2 * 1e-9,
-      benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+  state.counters["per_switch_one_way"] =
+      benchmark::Counter(static_cast<double>(state.iterations()) * 2,
+                         benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 BENCHMARK(BM_BareFcontext);
 
@@ -45,9 +46,9 @@ void BM_YieldPingPong(benchmark::State& state) {
     stop = true;
     other.join();
   });
-  state.counters["ns_per_switch_one_way"] = benchmark::Counter(
-      static_cast<double>(state.iterations()) * 4 * 1e-9,
-      benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+  state.counters["per_switch_one_way"] =
+      benchmark::Counter(static_cast<double>(state.iterations()) * 4,
+                         benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 BENCHMARK(BM_YieldPingPong);
 

@@ -1,5 +1,5 @@
-// The fixture of the fiber tests: a scheduler with 1, 2 or 4 workers, and at its end a look for what was
-// left behind.
+// The fixture of the fiber tests: a scheduler with 1, 2 or 4 workers, and at its end a look for
+// what was left behind.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -8,12 +8,13 @@
 // States. The record is on its scheduler's list in all of them.
 //   kIdle     nobody's; not scanned.                    -> kReady by spawn or a job
 //   kReady    runnable, in a queue or about to be.      -> kRunning by the worker that took it
-//   kRunning  on a worker.                              -> kReady (yield), kParked (park), kIdle (end)
-//   kParked   switched out; a wake is somebody's task.  -> kReady by ready(), or by its own commit
+//   kRunning  on a worker.                              -> kReady (yield), kParked (park), kIdle
+//   (end) kParked   switched out; a wake is somebody's task.  -> kReady by ready(), or by its own
+//   commit
 // [fiber.scan] saved_sp is stored before a state that says "not running" (release), and both change
-// inside flagged sections only, except for kParked -> kReady, which changes nothing for a scan: when
-// the world is stopped, [saved_sp, base()) of every kReady and kParked record is all that its fiber
-// holds.
+// inside flagged sections only, except for kParked -> kReady, which changes nothing for a scan:
+// when the world is stopped, [saved_sp, base()) of every kReady and kParked record is all that its
+// fiber holds.
 #pragma once
 
 #include <atomic>
@@ -38,7 +39,8 @@ struct ExceptionGlobals {
 
 class alignas(64) Fiber {
  public:
-  Fiber(Scheduler::Impl* owner, const Stack& own_stack) noexcept : scheduler(owner), stack(own_stack) {
+  Fiber(Scheduler::Impl* owner, const Stack& own_stack) noexcept
+      : scheduler(owner), stack(own_stack) {
     sanitizer.bottom = stack.low;
     sanitizer.bytes = static_cast<std::size_t>(base() - stack.low);
   }
@@ -53,15 +55,16 @@ class alignas(64) Fiber {
   // Relaxed: read by dumps only.
   std::atomic<WaitReason> reason{WaitReason::kNone};
   ExceptionGlobals exceptions;
-  // [fiber.counts] What it allocated; while it runs, minus what its worker's thread had at switch-in.
+  // [fiber.counts] What it allocated; while it runs, minus what its worker's thread had at
+  // switch-in.
   gc::AllocCounts allocated;
 
   // --- The task. Constant while the fiber lives. ---
-  Job* job = nullptr;                            // null: a spawned closure
+  Job* job = nullptr;  // null: a spawned closure
   const internal::Closure* closure = nullptr;
-  void* payload = nullptr;                       // on the own stack, just below base()
-  JoinControl* control = nullptr;                // null: a job
-  std::atomic<const char*> name{"idle"};         // relaxed: also read by dumps
+  void* payload = nullptr;                // on the own stack, just below base()
+  JoinControl* control = nullptr;         // null: a job
+  std::atomic<const char*> name{"idle"};  // relaxed: also read by dumps
 
   // --- Constant. ---
   Scheduler::Impl* const scheduler;

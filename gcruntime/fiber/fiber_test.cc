@@ -111,7 +111,8 @@ TEST_P(FiberTest, CapturesAreMovedAlignedAndDestroyedOnce) {
 }
 
 TEST_P(FiberTest, YieldGivesEverybodyATurn) {
-  // Sixteen fibers yield until all have had 1000 turns. On one worker the turns are strictly in order.
+  // Sixteen fibers yield until all have had 1000 turns. On one worker the turns are strictly in
+  // order.
   constexpr int kFibers = 16;
   constexpr int kTurns = 1000;
   std::array<std::atomic<int>, kFibers> turns{};
@@ -250,8 +251,8 @@ TAILRACE_NOINLINE int* errno_address() {
   return address;
 }
 
-// Runs `body(number)` on 16 fibers, `rounds` times each and on until some of its suspensions changed the
-// worker; body says whether they did.
+// Runs `body(number)` on 16 fibers, `rounds` times each and on until some of its suspensions
+// changed the worker; body says whether they did.
 template <typename Body>
 void run_with_migrations(Scheduler& scheduler, int rounds, Body&& body) {
   std::atomic<int> migrations{0};
@@ -441,8 +442,7 @@ TEST_P(FiberTest, DumpNamesFibersAndWhatTheyWaitFor) {
     std::atomic<Fiber*> place{nullptr};
     SpawnOptions options;
     options.name = "waiting-one";
-    JoinHandle handle =
-        spawn(options, [&] { park(WaitReason::kChannel, publish_fiber, &place); });
+    JoinHandle handle = spawn(options, [&] { park(WaitReason::kChannel, publish_fiber, &place); });
     ASSERT_TRUE(yield_until([&] { return place.load() != nullptr; }));
     bool found = false;
     for (const FiberInfo& info : scheduler().dump(1000)) {

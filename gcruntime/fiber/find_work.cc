@@ -1,7 +1,7 @@
 // Where a worker's next entry comes from, and how it sleeps when there is none.
 //
-// Order: own ring; every 61st time the global queue first, so that what others submit is not starved by
-// a full ring; global queue; own poll; other workers' rings; sleep.
+// Order: own ring; every 61st time the global queue first, so that what others submit is not
+// starved by a full ring; global queue; own poll; other workers' rings; sleep.
 #include <algorithm>
 
 #include "gcruntime/fiber/futex.h"
@@ -133,8 +133,9 @@ void Worker::expire_timers(TimerHeap& timers, std::int64_t now_ns, bool try_only
   if (several && scheduler_.wake_one()) counters_.wakes.add();
 }
 
-// [fiber.rescue] Serves those who are stuck in a fiber: what waits in their ring, their timers and their
-// sockets must not wait for it. Idle workers would steal from the ring anyway; busy ones come here.
+// [fiber.rescue] Serves those who are stuck in a fiber: what waits in their ring, their timers and
+// their sockets must not wait for it. Idle workers would steal from the ring anyway; busy ones come
+// here.
 void Worker::rescue_others(std::int64_t now_ns) {
   const unsigned workers = scheduler_.options.workers;
   for (unsigned i = 1; i < workers; ++i) {
@@ -143,8 +144,8 @@ void Worker::rescue_others(std::int64_t now_ns) {
     // Never started yet (0), asleep (it polls itself), or not late.
     if (last_ns == 0 || now_ns - last_ns < kLateNs) continue;
     if (scheduler_.sleepers.is_idle(other.index_)) continue;
-    // So that the next one who looks does not do it again. If the victim polls just now, its stamp may
-    // be overwritten by this slightly older one, which costs a needless rescue at worst.
+    // So that the next one who looks does not do it again. If the victim polls just now, its stamp
+    // may be overwritten by this slightly older one, which costs a needless rescue at worst.
     other.last_poll_ns_.store(now_ns, std::memory_order_relaxed);
     if (other.timers_.next_deadline_ns() <= now_ns) {
       expire_timers(other.timers_, now_ns, /*try_only=*/true);
@@ -194,13 +195,14 @@ bool Worker::sleep() {
 
   std::int64_t timeout_ns = -1;
   const std::int64_t deadline_ns = timers_.next_deadline_ns();
-  if (deadline_ns != TimerHeap::kNever) timeout_ns = std::max<std::int64_t>(deadline_ns - now_ns, 1);
+  if (deadline_ns != TimerHeap::kNever)
+    timeout_ns = std::max<std::int64_t>(deadline_ns - now_ns, 1);
   const bool watch = !sleepers.all_idle();  // [fiber.watch] U2
   if (watch) {
     sleepers.begin_watch();
     timeout_ns = timeout_ns < 0 ? Sleepers::kWatchNs : std::min(timeout_ns, Sleepers::kWatchNs);
   }
-  block(timeout_ns);          // W4
+  block(timeout_ns);                // W4
   if (watch) sleepers.end_watch();  // U1
   last_poll_ns_.store(os::now_ns(), std::memory_order_relaxed);
   if (!sleepers.retract(index_)) searching_ = true;  // V1

@@ -1,13 +1,14 @@
 // Waiting of OS threads on a word, for threads that have no fiber to park. Thin calls of futex(2),
-// private to the process. A wait may return early for no reason: the caller looks at the word again.
+// private to the process. A wait may return early for no reason: the caller looks at the word
+// again.
 #pragma once
 
-#include <atomic>
-#include <cstdint>
-#include <ctime>
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <atomic>
+#include <cstdint>
+#include <ctime>
 
 namespace tailrace::fiber {
 
@@ -24,8 +25,8 @@ inline void futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected,
             nullptr, 0);
 }
 
-// The word may be gone by now (its owner saw the new value and left): the kernel uses the address as
-// a key only. Async-signal-safe.
+// The word may be gone by now (its owner saw the new value and left): the kernel uses the address
+// as a key only. Async-signal-safe.
 inline void futex_wake(std::atomic<std::uint32_t>& word, int threads = 1) noexcept {
   ::syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, threads, nullptr, nullptr, 0);
 }

@@ -19,7 +19,8 @@ class GlobalQueue {
     std::lock_guard lock(mutex_);
     const std::size_t size = size_.load(std::memory_order_relaxed);  // under the lock
     if (size + count > ring_.size()) grow(size, size + count);
-    for (std::size_t i = 0; i < count; ++i) ring_[(head_ + size + i) & (ring_.size() - 1)] = entries[i];
+    for (std::size_t i = 0; i < count; ++i)
+      ring_[(head_ + size + i) & (ring_.size() - 1)] = entries[i];
     // Seq_cst: the submitter's half of [fiber.sleep].
     size_.store(size + count, std::memory_order_seq_cst);
   }
@@ -52,8 +53,8 @@ class GlobalQueue {
   }
 
   std::mutex mutex_;
-  std::vector<Entry> ring_;  // guarded by mutex_; its size is a power of two
-  std::size_t head_ = 0;     // guarded by mutex_
+  std::vector<Entry> ring_;           // guarded by mutex_; its size is a power of two
+  std::size_t head_ = 0;              // guarded by mutex_
   std::atomic<std::size_t> size_{0};  // written under mutex_
 };
 

@@ -10,8 +10,8 @@ namespace tailrace::fiber {
 bool JoinControl::publish(Fiber* fiber, void* control) {
   auto* self = static_cast<JoinControl*>(control);
   std::uintptr_t nobody = 0;
-  // Release: the fiber is switched out (pairs with complete's acquire). Acquire on failure: what the
-  // joined fiber wrote.
+  // Release: the fiber is switched out (pairs with complete's acquire). Acquire on failure: what
+  // the joined fiber wrote.
   return self->waiter_.compare_exchange_strong(nobody, reinterpret_cast<std::uintptr_t>(fiber),
                                                std::memory_order_release,
                                                std::memory_order_acquire);

@@ -1,8 +1,8 @@
 // The rendezvous between a fiber's end and the one who joins it.
 //
-// waiter_: 0 (nobody yet) -> a parked Fiber*, or kThread, or kDone. The fiber's end exchanges kDone in
-// and wakes whom it finds; a joiner that finds kDone does not wait. Two references: the handle and the
-// fiber; whoever drops the second one frees the record.
+// waiter_: 0 (nobody yet) -> a parked Fiber*, or kThread, or kDone. The fiber's end exchanges kDone
+// in and wakes whom it finds; a joiner that finds kDone does not wait. Two references: the handle
+// and the fiber; whoever drops the second one frees the record.
 #pragma once
 
 #include <atomic>

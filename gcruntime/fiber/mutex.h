@@ -1,10 +1,10 @@
-// A mutual exclusion lock for fibers: who must wait parks, so the worker goes on with other fibers. A
-// thread without a fiber may use it too and blocks (in a native scope if it is attached). It may be held
-// over suspensions and unlocked on another worker. First come, first served: unlocking with a line hands
-// the lock over, so a newcomer cannot overtake and nobody starves.
+// A mutual exclusion lock for fibers: who must wait parks, so the worker goes on with other fibers.
+// A thread without a fiber may use it too and blocks (in a native scope if it is attached). It may
+// be held over suspensions and unlocked on another worker. First come, first served: unlocking with
+// a line hands the lock over, so a newcomer cannot overtake and nobody starves.
 //
-// Not recursive. Works with std::lock_guard, std::unique_lock, std::scoped_lock. What was written before
-// unlock is visible after the next lock.
+// Not recursive. Works with std::lock_guard, std::unique_lock, std::scoped_lock. What was written
+// before unlock is visible after the next lock.
 #pragma once
 
 #include <atomic>

@@ -12,9 +12,9 @@ namespace tailrace::fiber {
 
 class Fiber;
 
-// Work that is not a fiber yet: a worker takes a warm fiber and runs `run(job)` on it. Intrusive and
-// owned by whoever submits it; it may be submitted again once `run` has begun. What a steal moves is
-// this pointer.
+// Work that is not a fiber yet: a worker takes a warm fiber and runs `run(job)` on it. Intrusive
+// and owned by whoever submits it; it may be submitted again once `run` has begun. What a steal
+// moves is this pointer.
 struct Job {
   void (*run)(Job* job) = nullptr;
 };
@@ -47,8 +47,8 @@ class Netpoll {
   virtual void start(unsigned workers) = 0;
 
   // Called by worker `worker` only. Waits up to timeout_ns (0: looks only; negative: until woken),
-  // puts at most ReadyList::kCapacity entries into `ready`, and advances this worker's timers. It may
-  // run foreign completion handlers, which may call fiber::ready and submit but never suspend.
+  // puts at most ReadyList::kCapacity entries into `ready`, and advances this worker's timers. It
+  // may run foreign completion handlers, which may call fiber::ready and submit but never suspend.
   // The worker is in a native scope while it blocks: no managed memory may be touched then.
   // Returns early, possibly with nothing, after wake(worker).
   virtual void poll(unsigned worker, std::int64_t timeout_ns, ReadyList& ready) = 0;

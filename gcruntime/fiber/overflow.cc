@@ -1,10 +1,10 @@
 #include "gcruntime/fiber/overflow.h"
 
+#include <unistd.h>
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
 #include <cstdlib>
-#include <unistd.h>
 
 #include "gcruntime/base/check.h"
 #include "gcruntime/fiber/fiber_record.h"
@@ -50,8 +50,9 @@ void report_overflow(const Stack& stack) noexcept {
   line.text(own ? fiber->name.load(std::memory_order_relaxed) : "(not the one that runs here)");
   line.text(" overflowed its stack of ");
   line.decimal(StackPool::class_bytes(stack.size_class) / 1024);
-  line.text(" KiB: spawn it with a larger SpawnOptions::stack_bytes, or move its large locals to "
-            "the heap");
+  line.text(
+      " KiB: spawn it with a larger SpawnOptions::stack_bytes, or move its large locals to "
+      "the heap");
   line.flush();
 }
 

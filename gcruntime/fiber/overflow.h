@@ -1,7 +1,8 @@
 // The SIGSEGV handler that turns a fiber's stack overflow into a message.
 //
-// It runs on the alternate signal stack that every attached thread has (gc::ThreadScope): the fiber's
-// own is used up. Faults outside the guards go to the handler that was there before, or to the default.
+// It runs on the alternate signal stack that every attached thread has (gc::ThreadScope): the
+// fiber's own is used up. Faults outside the guards go to the handler that was there before, or to
+// the default.
 #pragma once
 
 namespace tailrace::fiber {

@@ -1,17 +1,18 @@
-// Seeded disorder for torture tests: where the scheduler is free to choose, it chooses at random, and
-// windows between two steps of a protocol are widened. Off (seed 0) it costs one predictable branch.
-// Owned by one worker.
+// Seeded disorder for torture tests: where the scheduler is free to choose, it chooses at random,
+// and windows between two steps of a protocol are widened. Off (seed 0) it costs one predictable
+// branch. Owned by one worker.
 #pragma once
 
-#include <cstdint>
 #include <sched.h>
+#include <cstdint>
 
 namespace tailrace::fiber {
 
 class Perturbation {
  public:
   Perturbation(std::uint64_t seed, unsigned worker) noexcept
-      : state_(seed == 0 ? 0 : (seed * 0x9E3779B97F4A7C15u) ^ ((worker + 1) * 0xD1B54A32D192ED03u)) {}
+      : state_(seed == 0 ? 0
+                         : (seed * 0x9E3779B97F4A7C15u) ^ ((worker + 1) * 0xD1B54A32D192ED03u)) {}
 
   bool on() const noexcept { return state_ != 0; }
   // True once in `one_in` calls on average; never when off.

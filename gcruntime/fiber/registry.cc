@@ -9,9 +9,9 @@
 namespace tailrace::fiber {
 namespace {
 
-// Stacks 256 KiB apart would put their tops into the same few cache sets: 131 072 parked fibers took
-// 95 ns a switch, staggered ones 45. 16 steps of 128 bytes leave half a page for the record and the
-// first frames, so that a parked fiber still costs one page.
+// Stacks 256 KiB apart would put their tops into the same few cache sets: 131 072 parked fibers
+// took 95 ns a switch, staggered ones 45. 16 steps of 128 bytes leave half a page for the record
+// and the first frames, so that a parked fiber still costs one page.
 constexpr std::size_t kStaggerSteps = 16;
 constexpr std::size_t kStaggerBytes = 128;
 

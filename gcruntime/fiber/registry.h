@@ -1,9 +1,9 @@
-// All fiber records of one scheduler, in whatever state: what the collector enumerates, and the pool of
-// warm (idle) records that workers share.
+// All fiber records of one scheduler, in whatever state: what the collector enumerates, and the
+// pool of warm (idle) records that workers share.
 //
-// [fiber.list] A record enters the list before it is first used and leaves it when its stack goes back
-// to the StackPool; spawning on a warm record therefore touches no list. The lock is held inside
-// flagged sections only, so the collector can take it while the world is stopped.
+// [fiber.list] A record enters the list before it is first used and leaves it when its stack goes
+// back to the StackPool; spawning on a warm record therefore touches no list. The lock is held
+// inside flagged sections only, so the collector can take it while the world is stopped.
 #pragma once
 
 #include <cstddef>

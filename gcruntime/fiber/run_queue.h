@@ -3,9 +3,9 @@
 // The owner alone pushes; the owner and thieves pop, by CAS on head_.
 //   head_ <= tail_ <= head_ + kCapacity (as differences modulo 2^32)
 //   slots [head_, tail_) hold entries; only the owner writes slots, and only outside that range.
-// A thief copies up to half of the range first and then claims it by the CAS. If the owner had reused a
-// slot meanwhile, head_ would have moved past it and the CAS would fail; head_ cannot come back to an
-// old value unless 2^32 entries pass during one steal.
+// A thief copies up to half of the range first and then claims it by the CAS. If the owner had
+// reused a slot meanwhile, head_ would have moved past it and the CAS would fail; head_ cannot come
+// back to an old value unless 2^32 entries pass during one steal.
 #pragma once
 
 #include <atomic>
@@ -24,7 +24,8 @@ class RunQueue {
   // Owner. False when full. `order`: release where nobody needs to be woken for the entry, seq_cst
   // where a look at the sleepers follows [fiber.sleep].
   bool push(Entry entry, std::memory_order order) noexcept {
-    // Acquire: pairs with the release of the CAS by which a thief has claimed slots: it has read them.
+    // Acquire: pairs with the release of the CAS by which a thief has claimed slots: it has read
+    // them.
     const std::uint32_t head = head_.load(std::memory_order_acquire);
     const std::uint32_t tail = tail_.load(std::memory_order_relaxed);  // own
     if (tail - head >= kCapacity) return false;
@@ -41,12 +42,14 @@ class RunQueue {
       const std::uint32_t tail = tail_.load(std::memory_order_relaxed);  // own
       if (head == tail) return 0;
       const Entry entry = slots_[head % kCapacity].load(std::memory_order_relaxed);
-      // Relaxed on both sides: the entry was pushed by this very thread, and nobody but it writes slots.
+      // Relaxed on both sides: the entry was pushed by this very thread, and nobody but it writes
+      // slots.
       if (head_.compare_exchange_weak(head, head + 1, std::memory_order_relaxed)) return entry;
     }
   }
 
-  // Owner, when full: takes half of the entries out (fewer if a thief came first) and returns how many.
+  // Owner, when full: takes half of the entries out (fewer if a thief came first) and returns how
+  // many.
   std::uint32_t take_half(Entry* out) noexcept { return claim(out, kHalf, false); }
 
   // A thief: takes half of the entries, rounded up, at most kHalf; returns how many.
@@ -75,7 +78,8 @@ class RunQueue {
       if (half) count -= count / 2;
       if (count == 0) return 0;
       if (count > most) {
-        // Full (take_half, a long queue), or head and tail are of different moments: then the CAS fails.
+        // Full (take_half, a long queue), or head and tail are of different moments: then the CAS
+        // fails.
         if (tail - head > kCapacity) {
           head = head_.load(std::memory_order_acquire);
           continue;
@@ -85,8 +89,8 @@ class RunQueue {
       for (std::uint32_t i = 0; i < count; ++i) {
         out[i] = slots_[(head + i) % kCapacity].load(std::memory_order_relaxed);
       }
-      // Release: the slots were read before the owner may reuse them (its acquire of head_). Acquire on
-      // failure: as the load above.
+      // Release: the slots were read before the owner may reuse them (its acquire of head_).
+      // Acquire on failure: as the load above.
       if (head_.compare_exchange_weak(head, head + count, std::memory_order_acq_rel,
                                       std::memory_order_acquire)) {
         return count;

@@ -70,8 +70,9 @@ void Scheduler::Impl::ring_all() noexcept {
   for (const auto& worker : workers) worker->ring();
 }
 
-// [fiber.stop] `finished` first: between the two sums is a moment t at which at least those had ended
-// and at most those had begun. So 0 means that at t nothing was alive, and what is dead stays dead.
+// [fiber.stop] `finished` first: between the two sums is a moment t at which at least those had
+// ended and at most those had begun. So 0 means that at t nothing was alive, and what is dead stays
+// dead.
 std::uint64_t Scheduler::Impl::alive() const noexcept {
   std::uint64_t finished = 0;
   for (const auto& worker : workers) finished += worker->counters().finished.read();
@@ -128,10 +129,11 @@ void Scheduler::start() {
     try {
       worker->thread = std::thread(&Worker::main, worker.get());
     } catch (const std::system_error& error) {
-      std::fprintf(stderr,
-                   "worker %u of %u cannot be started: %s; start fewer workers (--max-procs) or raise "
-                   "the limit on threads (ulimit -u, pids.max of the cgroup)\n",
-                   worker->index(), impl_->options.workers, error.what());
+      std::fprintf(
+          stderr,
+          "worker %u of %u cannot be started: %s; start fewer workers (--max-procs) or raise "
+          "the limit on threads (ulimit -u, pids.max of the cgroup)\n",
+          worker->index(), impl_->options.workers, error.what());
       std::abort();
     }
   }
@@ -155,8 +157,8 @@ void Scheduler::stop() {
     impl_->ended.store(true, std::memory_order_seq_cst);
     impl_->ring_all();
     for (const auto& worker : impl_->workers) worker->thread.join();
-    // The last step of a call from outside, whose fiber has run already. Acquire: pairs with submit's
-    // release.
+    // The last step of a call from outside, whose fiber has run already. Acquire: pairs with
+    // submit's release.
     while (impl_->external_calls.load(std::memory_order_acquire) != 0) std::this_thread::yield();
   });
 }
@@ -201,7 +203,9 @@ SchedulerStats Scheduler::stats() const noexcept {
   return stats;
 }
 
-std::vector<FiberInfo> Scheduler::dump(std::size_t most) const { return impl_->registry.dump(most); }
+std::vector<FiberInfo> Scheduler::dump(std::size_t most) const {
+  return impl_->registry.dump(most);
+}
 
 void Scheduler::submit(Job* job) {
   if (Worker* worker = impl_->own_worker()) {

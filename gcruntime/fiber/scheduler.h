@@ -11,31 +11,31 @@
 namespace tailrace::fiber {
 
 struct SchedulerOptions {
-  unsigned workers = 1;                     // 1 to 64
-  std::size_t stack_bytes = 256 * 1024;     // virtual; committed page by page on first touch
-  Netpoll* netpoll = nullptr;               // not owned; null: workers sleep on futexes
-  bool steal = true;                        // false only to measure what stealing is worth
-  std::uint64_t perturb_seed = 0;           // not 0: random yields, steals and delays, for torture tests
+  unsigned workers = 1;                  // 1 to 64
+  std::size_t stack_bytes = 256 * 1024;  // virtual; committed page by page on first touch
+  Netpoll* netpoll = nullptr;            // not owned; null: workers sleep on futexes
+  bool steal = true;                     // false only to measure what stealing is worth
+  std::uint64_t perturb_seed = 0;  // not 0: random yields, steals and delays, for torture tests
 };
 
 // Monotonic counts since start, and levels; read without stopping anyone.
 struct SchedulerStats {
   unsigned workers = 0;
-  std::size_t fibers = 0;            // alive
+  std::size_t fibers = 0;  // alive
   std::size_t fibers_running = 0;
   std::size_t fibers_runnable = 0;   // in queues, estimate
   std::uint64_t fibers_created = 0;  // spawns and jobs' fibers
   std::uint64_t switches = 0;
   std::uint64_t jobs = 0;
-  std::uint64_t steals = 0;          // entries moved
-  std::uint64_t steal_misses = 0;    // looks that found nothing
-  std::uint64_t wakes = 0;           // sleeping workers woken
+  std::uint64_t steals = 0;        // entries moved
+  std::uint64_t steal_misses = 0;  // looks that found nothing
+  std::uint64_t wakes = 0;         // sleeping workers woken
   std::uint64_t sleeps = 0;
   std::uint64_t polls = 0;
-  std::uint64_t rescues = 0;         // another's poller polled
-  std::uint64_t rescue_misses = 0;   // its lock was taken
-  std::size_t stack_bytes_in_use = 0;   // virtual size of stacks with a fiber on them
-  std::size_t stack_bytes_cached = 0;   // of warm ones
+  std::uint64_t rescues = 0;           // another's poller polled
+  std::uint64_t rescue_misses = 0;     // its lock was taken
+  std::size_t stack_bytes_in_use = 0;  // virtual size of stacks with a fiber on them
+  std::size_t stack_bytes_cached = 0;  // of warm ones
 };
 
 // One line of a fiber dump.
@@ -92,7 +92,8 @@ class Scheduler {
   struct Impl;
 
  private:
-  friend JoinHandle internal::spawn(Scheduler&, const SpawnOptions&, const internal::Closure&, void*);
+  friend JoinHandle internal::spawn(Scheduler&, const SpawnOptions&, const internal::Closure&,
+                                    void*);
   Impl* impl_;
 };
 

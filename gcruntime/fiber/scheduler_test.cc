@@ -82,7 +82,8 @@ TEST_P(SchedulerTest, MoreEntriesThanTheRingHolds) {
 }
 
 TEST_P(SchedulerTest, StealingSpreadsWhatOneWorkerSubmits) {
-  // As many jobs as workers, each holds its worker until all have begun: they must be on all workers.
+  // As many jobs as workers, each holds its worker until all have begun: they must be on all
+  // workers.
   std::atomic<unsigned> begun{0};
   std::atomic<int> in_time{0};
   std::vector<FunctionJob> jobs;
@@ -140,8 +141,8 @@ TEST_P(SchedulerTest, WithoutStealingEntriesStay) {
 
 // --- Sleeping ------------------------------------------------------------------------------------
 
-// One entry at a time from outside, each after the last one has run: whenever a wake-up is lost, all
-// workers sleep and nothing comes.
+// One entry at a time from outside, each after the last one has run: whenever a wake-up is lost,
+// all workers sleep and nothing comes.
 void hammer_wakes(Scheduler& scheduler, int rounds) {
   std::atomic<int> ran{0};
   FunctionJob job([&] { ++ran; });
@@ -277,8 +278,8 @@ TEST_P(SchedulerTest, AStuckWorkersPollerIsServedByAnother) {
   options.netpoll = &netpoll;
   start(options);
   for (int round = 0; round < 20; ++round) {
-    // All workers sleep; worker 0 is woken by its own poller, for a job that does not end before another
-    // job, which only its poller knows, has run.
+    // All workers sleep; worker 0 is woken by its own poller, for a job that does not end before
+    // another job, which only its poller knows, has run.
     std::atomic<int> stuck_on{-1};
     std::atomic<bool> served{false};
     std::atomic<bool> in_time{false};

@@ -25,8 +25,8 @@ bool SharedMutex::enqueue(void* mutex, Waiter* waiter) {
   for (;;) {
     const bool open = waiter->shared ? (state & (kWriter | kLine)) == 0 : state == 0;
     const std::uint64_t entered = waiter->shared ? state + kReader : kWriter;
-    // Acquire: as the fast paths. Relaxed would do for kLine: the holder's unlock finds it and comes for
-    // line_lock_.
+    // Acquire: as the fast paths. Relaxed would do for kLine: the holder's unlock finds it and
+    // comes for line_lock_.
     if (self->state_.compare_exchange_weak(state, open ? entered : state | kLine,
                                            std::memory_order_acquire, std::memory_order_relaxed)) {
       if (open) return false;
@@ -55,8 +55,8 @@ void SharedMutex::let_in_next() {
       }
     }
     if (!line_.empty()) state |= kLine;
-    // Release: pairs with the fast paths' acquire. Nobody else changes state_ now: kLine was set, and
-    // there is no holder but the caller.
+    // Release: pairs with the fast paths' acquire. Nobody else changes state_ now: kLine was set,
+    // and there is no holder but the caller.
     state_.store(state, std::memory_order_release);
   }
   for (Waiter* waiter = first;;) {

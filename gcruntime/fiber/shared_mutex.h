@@ -1,6 +1,6 @@
 // A reader-writer lock for fibers: like Mutex, with shares. First come, first served: once somebody
-// waits, newcomers wait too, and the line is let in from its head, readers that stand together at once.
-// So neither side starves; a reader that already holds a share must not ask for a second one.
+// waits, newcomers wait too, and the line is let in from its head, readers that stand together at
+// once. So neither side starves; a reader that already holds a share must not ask for a second one.
 //
 // Works with std::shared_lock, std::unique_lock, std::lock_guard.
 #pragma once
@@ -63,8 +63,8 @@ class SharedMutex {
   }
 
  private:
-  // state_: kWriter, or a number of readers; and kLine while the line is not empty. kLine is set and
-  // cleared under line_lock_ only, and while it is set only let_in_next lets anybody in.
+  // state_: kWriter, or a number of readers; and kLine while the line is not empty. kLine is set
+  // and cleared under line_lock_ only, and while it is set only let_in_next lets anybody in.
   static constexpr std::uint64_t kWriter = 1;
   static constexpr std::uint64_t kLine = 2;
   static constexpr std::uint64_t kReader = 4;

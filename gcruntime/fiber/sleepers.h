@@ -1,12 +1,13 @@
 // Who of the workers sleeps, and who looks for work. [fiber.sleep]
 //
-// Lost wake-ups. All operations named here are seq_cst, so they have one order that all threads agree on.
+// Lost wake-ups. All operations named here are seq_cst, so they have one order that all threads
+// agree on.
 //
 //   submitter                                sleeper (or a searcher that gives up)
 //   S1 push the entry (ring or global)       W1 set own bit in idle_
 //   S2 read searchers_: > 0 -> done          W2 searchers_ - 1, if it was a searcher
-//   S3 read idle_: no bit -> done            W3 look at all queues; an entry -> clear the bit, search
-//   S4 claim the wake (below), ring          W4 block until rung
+//   S3 read idle_: no bit -> done            W3 look at all queues; an entry -> clear the bit,
+//   search S4 claim the wake (below), ring          W4 block until rung
 //
 //   S3 before W1: then S1 < S3 < W1 < W3, so W3 sees the entry.
 //   S3 after W1:  the submitter sees the bit and rings; the ring is sticky, so W4 returns.
@@ -15,14 +16,16 @@
 //   queues after its decrement (Worker::stop_searching) and rings for what it sees.
 //   "No bit" with everybody awake: each worker looks at all queues (W3) before it blocks.
 //
-// The claim. S4 raises searchers_ from 0 to 1 first and clears one bit then; the worker so chosen finds
-// its bit gone and is a searcher, so further submitters need not ring. If no bit was left, the claimer
-// lowers searchers_ again and looks at idle_ once more: a submitter that saw the 1 may have relied on it.
+// The claim. S4 raises searchers_ from 0 to 1 first and clears one bit then; the worker so chosen
+// finds its bit gone and is a searcher, so further submitters need not ring. If no bit was left,
+// the claimer lowers searchers_ again and looks at idle_ once more: a submitter that saw the 1 may
+// have relied on it.
 //
 // [fiber.watch] Somebody must notice a worker that is stuck in a fiber. A sleeper that sees another
 // worker awake blocks for kWatch at most ("watches"). When all slept and one is woken:
 //   V1 woken worker clears its own bit        U1 watcher's block ends: watchers_ - 1
-//   V2 it reads watchers_ before its first    U2 it reads idle_ before it blocks again: some worker awake
+//   V2 it reads watchers_ before its first    U2 it reads idle_ before it blocks again: some worker
+//   awake
 //      task: 0 -> it rings a sleeper             -> watchers_ + 1, block for kWatch; else for ever
 //   If V2 saw a watcher, V1 < V2 < U1 < U2: that watcher finds the bit clear and goes on watching.
 #pragma once
@@ -38,10 +41,13 @@ class Sleepers {
   static constexpr std::int64_t kWatchNs = 1'000'000;
 
   explicit Sleepers(unsigned workers) noexcept
-      : workers_(workers), all_(workers == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << workers) - 1) {}
+      : workers_(workers),
+        all_(workers == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << workers) - 1) {}
 
   // --- The sleeper. ---
-  void announce(unsigned worker) noexcept { idle_.fetch_or(bit(worker), std::memory_order_seq_cst); }
+  void announce(unsigned worker) noexcept {
+    idle_.fetch_or(bit(worker), std::memory_order_seq_cst);
+  }
   // False if a submitter has claimed the worker, which thereby is a searcher.
   bool retract(unsigned worker) noexcept {
     return (idle_.fetch_and(~bit(worker), std::memory_order_seq_cst) & bit(worker)) != 0;
@@ -81,7 +87,9 @@ class Sleepers {
   }
 
  private:
-  static constexpr std::uint64_t bit(unsigned worker) noexcept { return std::uint64_t{1} << worker; }
+  static constexpr std::uint64_t bit(unsigned worker) noexcept {
+    return std::uint64_t{1} << worker;
+  }
 
   int claim_slow() noexcept {
     for (;;) {

@@ -1,8 +1,8 @@
 #include "gcruntime/fiber/stack_pool.h"
 
+#include <sys/mman.h>
 #include <bit>
 #include <cerrno>
-#include <sys/mman.h>
 
 #include "gcruntime/base/annotations.h"
 #include "gcruntime/base/check.h"
@@ -44,8 +44,8 @@ StackPool::StackPool() {
   TAILRACE_CHECK(base_ != nullptr,
                  "no address space for fiber stacks: raise the limit on address space (ulimit -v) "
                  "or allow overcommit (vm.overcommit_memory 0 or 1)");
-  // One huge page would commit eight stacks at the first touch of one. Refused by kernels without huge
-  // pages, which is as good.
+  // One huge page would commit eight stacks at the first touch of one. Refused by kernels without
+  // huge pages, which is as good.
   static_cast<void>(::madvise(base_, reserved_bytes_, MADV_NOHUGEPAGE));
   slab_class_ = std::make_unique<std::atomic<std::uint8_t>[]>(reserved_bytes_ / kSlabBytes);
   guard_markers_ = ::madvise(base_, kGuardBytes, kGuardInstall) == 0;

@@ -1,11 +1,12 @@
-// Stacks for fibers: slots of a power-of-two size in one address reservation, committed by the kernel
-// page by page on first touch. One pool a process, shared by all schedulers; never destroyed.
+// Stacks for fibers: slots of a power-of-two size in one address reservation, committed by the
+// kernel page by page on first touch. One pool a process, shared by all schedulers; never
+// destroyed.
 //
 //   reservation | slab 0 (16 MiB) | slab 1 | ...      each slab holds slots of one size class
 //   slot        | guard page | usable ............ |  stacks grow down towards the guard
 //
-// The guard is a kernel guard marker (MADV_GUARD_INSTALL, Linux 6.13), which costs no mapping of its
-// own. Older kernels get mprotect, which costs two: the 65530 a process may have then end it at
+// The guard is a kernel guard marker (MADV_GUARD_INSTALL, Linux 6.13), which costs no mapping of
+// its own. Older kernels get mprotect, which costs two: the 65530 a process may have then end it at
 // 32 k stacks, so after kMaxProtectedGuards the rest go without a guard, and are counted.
 // Slots handed out and taken back under a mutex; find_guard is async-signal-safe.
 #pragma once
@@ -44,8 +45,8 @@ class StackPool {
     return kSmallestBytes << size_class;
   }
 
-  // An unused stack; its pages are untouched or given back. Stops the program when the reservation is
-  // used up or the guard cannot be had. Any thread.
+  // An unused stack; its pages are untouched or given back. Stops the program when the reservation
+  // is used up or the guard cannot be had. Any thread.
   Stack acquire(unsigned size_class);
   // Takes it back and gives its pages to the OS. Nobody runs on it any more.
   void release(const Stack& stack) noexcept;
@@ -73,9 +74,9 @@ class StackPool {
   bool guard_markers_ = false;
 
   std::mutex mutex_;
-  Slab classes_[kClasses];       // guarded by mutex_
-  std::size_t slabs_used_ = 0;   // guarded by mutex_
-  std::size_t protected_ = 0;    // guarded by mutex_
+  Slab classes_[kClasses];                 // guarded by mutex_
+  std::size_t slabs_used_ = 0;             // guarded by mutex_
+  std::size_t protected_ = 0;              // guarded by mutex_
   std::atomic<std::size_t> unguarded_{0};  // relaxed: a statistic
   // Of each slab its class + 1, 0 while unused. Written under mutex_ before any slot of the slab is
   // handed out; read by the signal handler.

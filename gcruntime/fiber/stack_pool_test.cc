@@ -2,10 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <unistd.h>
 #include <algorithm>
 #include <csignal>
 #include <cstring>
-#include <unistd.h>
 #include <vector>
 
 #include "gcruntime/fiber/overflow.h"
@@ -29,13 +29,14 @@ TEST(StackPool, StacksAreWritableAlignedAndApart) {
   }
   for (const Stack& stack : stacks) {
     EXPECT_EQ(stack.bytes(), StackPool::class_bytes(stack.size_class) - StackPool::kGuardBytes);
-    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(stack.high) %
-                  StackPool::class_bytes(stack.size_class),
-              0u);
+    EXPECT_EQ(
+        reinterpret_cast<std::uintptr_t>(stack.high) % StackPool::class_bytes(stack.size_class),
+        0u);
     stack.low[0] = 1;
     stack.high[-1] = 2;
   }
-  std::sort(stacks.begin(), stacks.end(), [](const Stack& a, const Stack& b) { return a.low < b.low; });
+  std::sort(stacks.begin(), stacks.end(),
+            [](const Stack& a, const Stack& b) { return a.low < b.low; });
   for (std::size_t i = 1; i < stacks.size(); ++i) {
     EXPECT_GE(stacks[i].low - StackPool::kGuardBytes, stacks[i - 1].high);
   }
@@ -93,7 +94,8 @@ TEST(StackPoolDeathTest, OtherFaultsKeepTheirFormerHandler) {
         };
         ::sigaction(SIGSEGV, &action, nullptr);
         install_overflow_handler();
-        *reinterpret_cast<volatile char*>(8) = 1;
+        volatile std::uintptr_t nowhere = 8;
+        *reinterpret_cast<volatile char*>(nowhere) = 1;
       },
       "former handler");
 }

@@ -28,10 +28,11 @@ void prepare_fiber(Fiber* fiber, const char* name) noexcept {
   fiber->exceptions = ExceptionGlobals{};
   fiber->allocated = gc::AllocCounts{};
   base::unpoison_memory(fiber->stack.low, fiber->sanitizer.bytes);
+  fiber->sanitizer.asan_fake_stack = nullptr;  // that of the last fiber here went with it
   base::create_sanitizer_fiber(fiber->sanitizer);
   char* top = fiber->payload != nullptr ? static_cast<char*>(fiber->payload) : fiber->base();
-  void* sp = context::make_fcontext(top, static_cast<std::size_t>(top - fiber->stack.low),
-                                    fiber_entry);
+  void* sp =
+      context::make_fcontext(top, static_cast<std::size_t>(top - fiber->stack.low), fiber_entry);
   fiber->saved_sp.store(sp, std::memory_order_relaxed);
   // Release: saved_sp before the state [fiber.scan].
   fiber->state.store(FiberState::kReady, std::memory_order_release);

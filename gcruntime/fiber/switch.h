@@ -1,15 +1,16 @@
 // The switch between a worker's scheduler context and a fiber. [fiber.switch]
 //
-// Every switch is one flagged section: it begins in the context that leaves and ends in the one that is
-// entered. In between the thread's stack bounds, exception globals, allocation counts and the fiber's
-// state change together, so whoever is stopped by the collector is on one side or the other.
+// Every switch is one flagged section: it begins in the context that leaves and ends in the one
+// that is entered. In between the thread's stack bounds, exception globals, allocation counts and
+// the fiber's state change together, so whoever is stopped by the collector is on one side or the
+// other.
 //
 // After jump_fcontext returns on a fiber, the thread may be another one: the worker comes with the
 // transfer, and everything else is reached through it.
 //
-// All is inlined: a processor predicts returns by a stack of its own, which knows nothing of ours, so
-// every function that returns after a switch costs a misprediction (5 to 9 ns). The scheduler context
-// never returns from its loop, and a fiber returns once, from the call that suspended it.
+// All is inlined: a processor predicts returns by a stack of its own, which knows nothing of ours,
+// so every function that returns after a switch costs a misprediction (5 to 9 ns). The scheduler
+// context never returns from its loop, and a fiber returns once, from the call that suspended it.
 #pragma once
 
 #include <boost/context/detail/fcontext.hpp>

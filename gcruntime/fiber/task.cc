@@ -1,8 +1,8 @@
 #include "gcruntime/fiber/task.h"
 
+#include <unistd.h>
 #include <cstring>
 #include <exception>
-#include <unistd.h>
 
 #include "gcruntime/base/annotations.h"
 

@@ -16,8 +16,8 @@ TimedWait::Outcome TimedWait::wait(WaitReason reason, std::int64_t deadline_ns,
   timer_.owner = this;
   timer_.claim = claim_by_timer;
   park(reason, commit_wait, this);
-  // Relaxed: settled before the fiber was made ready, which ordered it before this. kWaiting: the commit
-  // returned false.
+  // Relaxed: settled before the fiber was made ready, which ordered it before this. kWaiting: the
+  // commit returned false.
   if (state_.load(std::memory_order_relaxed) == kTimedOut) return Outcome::kTimedOut;
   if (timer_.heap != nullptr) timer_.heap->cancel(&timer_);
   return Outcome::kWoken;

@@ -1,16 +1,16 @@
-// A wait that a waker or a deadline ends, whichever comes first: exactly one of them wins, and only the
-// winner makes the fiber ready. It lies on the waiting fiber's stack and serves one wait.
+// A wait that a waker or a deadline ends, whichever comes first: exactly one of them wins, and only
+// the winner makes the fiber ready. It lies on the waiting fiber's stack and serves one wait.
 //
 //   TimedWait wait;                                          // the waiting fiber
 //   auto outcome = wait.wait(WaitReason::kIo, deadline_ns, publish, &where);
 //   if (where_is_published->wake()) { ... }                  // the waker, any thread
 //
-// [fiber.timed_wait] state_ goes once from kWaiting to kWoken or kTimedOut, by CAS. After the switch, and
-// under the heap's lock, the timer is armed and the wait published: the timer cannot let the fiber go
-// before the publication is done, and a fiber that a waker let go waits in cancel() for that lock. A
-// timer claims under the lock too, so no timer looks at the wait after wait() has returned. A waker that
-// lost might: who publishes a wait takes it out again, after a timeout, under the same lock under which
-// wakers find it and call claim() or wake().
+// [fiber.timed_wait] state_ goes once from kWaiting to kWoken or kTimedOut, by CAS. After the
+// switch, and under the heap's lock, the timer is armed and the wait published: the timer cannot
+// let the fiber go before the publication is done, and a fiber that a waker let go waits in
+// cancel() for that lock. A timer claims under the lock too, so no timer looks at the wait after
+// wait() has returned. A waker that lost might: who publishes a wait takes it out again, after a
+// timeout, under the same lock under which wakers find it and call claim() or wake().
 #pragma once
 
 #include <atomic>
@@ -30,9 +30,9 @@ class TimedWait {
   TimedWait(const TimedWait&) = delete;
   TimedWait& operator=(const TimedWait&) = delete;
 
-  // Suspends until wake() or until the monotonic clock (os::now_ns) reaches deadline_ns. `commit` is
-  // park's: it publishes this wait; if it returns false the wait is over at once (kWoken). Null: only
-  // the deadline ends it. On a fiber.
+  // Suspends until wake() or until the monotonic clock (os::now_ns) reaches deadline_ns. `commit`
+  // is park's: it publishes this wait; if it returns false the wait is over at once (kWoken). Null:
+  // only the deadline ends it. On a fiber.
   Outcome wait(WaitReason reason, std::int64_t deadline_ns,
                bool (*commit)(Fiber* fiber, void* argument) = nullptr, void* argument = nullptr);
 

@@ -46,8 +46,8 @@ bool wake_at(Place& place) {
 
 TEST_P(TimedWaitTest, SleepersWakeInOrderOfTheirDeadlines) {
   run([&] {
-    // In one heap the order is exact. Which worker runs a fiber is not, so the wakes are ordered by one
-    // fiber at a time: each sleeper looks that all shorter ones were due.
+    // In one heap the order is exact. Which worker runs a fiber is not, so the wakes are ordered by
+    // one fiber at a time: each sleeper looks that all shorter ones were due.
     std::vector<JoinHandle> handles;
     for (int i : {5, 1, 4, 2, 3}) {
       handles.push_back(spawn([i] {
@@ -63,8 +63,8 @@ TEST_P(TimedWaitTest, SleepersWakeInOrderOfTheirDeadlines) {
 TEST_P(TimedWaitTest, AWakeComesFirst) {
   run([] {
     Place place;
-    JoinHandle waiter = spawn(
-        [&] { EXPECT_EQ(wait_at(place, TimedWait::kNever), TimedWait::Outcome::kWoken); });
+    JoinHandle waiter =
+        spawn([&] { EXPECT_EQ(wait_at(place, TimedWait::kNever), TimedWait::Outcome::kWoken); });
     EXPECT_TRUE(yield_until([&] { return wake_at(place); }));
     waiter.join();
 
@@ -95,7 +95,8 @@ TEST_P(TimedWaitTest, ACommitThatReturnsFalseEndsTheWait) {
 }
 
 TEST_P(TimedWaitTest, ADeadlineNeverComesBeforeThePublication) {
-  // The deadline is past and the commit takes so long that other workers look after this one's timers.
+  // The deadline is past and the commit takes so long that other workers look after this one's
+  // timers.
   run([] {
     for (int round = 0; round < 5; ++round) {
       std::atomic<bool> published{false};
@@ -114,8 +115,8 @@ TEST_P(TimedWaitTest, ADeadlineNeverComesBeforeThePublication) {
   });
 }
 
-// Deadlines and wakes fall together; for every wait exactly one side must have won, and both sides must
-// agree which.
+// Deadlines and wakes fall together; for every wait exactly one side must have won, and both sides
+// must agree which.
 TEST_P(TimedWaitTest, ExactlyOneSideWins) {
   constexpr int kWaiters = 16;
   constexpr int kRounds = 200;

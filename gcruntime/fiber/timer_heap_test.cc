@@ -26,7 +26,8 @@ TEST(TimerHeap, ExpiresInOrderOfDeadlines) {
   TimerHeap heap;
   std::vector<std::unique_ptr<NamedTimer>> timers;
   std::vector<std::int64_t> deadlines(500);
-  for (std::size_t i = 0; i < deadlines.size(); ++i) deadlines[i] = static_cast<std::int64_t>(i + 1);
+  for (std::size_t i = 0; i < deadlines.size(); ++i)
+    deadlines[i] = static_cast<std::int64_t>(i + 1);
   std::shuffle(deadlines.begin(), deadlines.end(), std::mt19937(1));
   std::vector<Fiber*> by_deadline(deadlines.size() + 1);
   for (std::int64_t deadline : deadlines) {

@@ -35,8 +35,9 @@ void wait_in_line(Waiter& waiter, bool (*enqueue)(void* context, Waiter* waiter)
         &call);
     return;
   }
-  TAILRACE_CHECK(current_worker() == nullptr,
-                 "a contended fiber lock was taken on a worker outside a fiber, which would block it");
+  TAILRACE_CHECK(
+      current_worker() == nullptr,
+      "a contended fiber lock was taken on a worker outside a fiber, which would block it");
   if (!enqueue(context, &waiter)) return;
   gc::native([&] {
     // Acquire: pairs with wake's release.

@@ -1,8 +1,8 @@
 #include "gcruntime/fiber/worker.h"
 
-#include <cstdio>
 #include <cxxabi.h>
 #include <pthread.h>
+#include <cstdio>
 
 #include "gcruntime/base/check.h"
 #include "gcruntime/fiber/futex.h"
@@ -24,7 +24,8 @@ TAILRACE_ALWAYS_INLINE void Worker::resume(Fiber* fiber) {
         return;
       case Departure::Kind::kPark: {
         perturb_.delay();
-        // The fiber is out: commit may publish it, and from then on it may be anywhere.
+        // [fiber.park] The fiber is out: commit may publish it, and from then on it may be
+        // anywhere.
         const Departure departure = departure_;
         if (departure.commit(fiber, departure.argument)) return;
         // Not published: it goes on at once.
@@ -86,7 +87,8 @@ Fiber* Worker::fiber_for(Job* job) {
   return fiber;
 }
 
-// The fiber has ended and is switched out. Its joiner is woken last: it sees the count go down first.
+// The fiber has ended and is switched out. Its joiner is woken last: it sees the count go down
+// first.
 void Worker::finish(Fiber* fiber) {
   JoinControl* control = fiber->control;
   base::destroy_sanitizer_fiber(fiber->sanitizer);

@@ -1,10 +1,10 @@
-// One worker: an OS thread that runs fibers, one after the other. On the thread's own stack lives the
-// scheduler context, a loop that takes an entry, switches to its fiber, and does what the fiber left it
-// to do: push it again, commit its parking, or put away its stack.
+// One worker: an OS thread that runs fibers, one after the other. On the thread's own stack lives
+// the scheduler context, a loop that takes an entry, switches to its fiber, and does what the fiber
+// left it to do: push it again, commit its parking, or put away its stack.
 //
 // Members are touched by the own thread only, unless they say otherwise. That thread may run the
-// scheduler context or a fiber; fiber code reaches its worker by current_worker() and must not keep it
-// over a suspension.
+// scheduler context or a fiber; fiber code reaches its worker by current_worker() and must not keep
+// it over a suspension.
 #pragma once
 
 #include <atomic>
@@ -106,7 +106,7 @@ class Worker {
 
   // --- The switch. ---
   std::atomic<Fiber*> current_{nullptr};
-  void* scheduler_sp_ = nullptr;         // of the scheduler context while a fiber runs
+  void* scheduler_sp_ = nullptr;            // of the scheduler context while a fiber runs
   ExceptionGlobals* exceptions_ = nullptr;  // the thread's; fetched once [fiber.exceptions]
   gc::Mutator* mutator_ = nullptr;
   Departure departure_;
@@ -124,7 +124,7 @@ class Worker {
   WorkerCounters counters_;
 
   // --- Shared. ---
-  RunQueue queue_;     // owner pushes, all pop
+  RunQueue queue_;  // owner pushes, all pop
   TimerHeap timers_;
   // When it last polled, or somebody for it. Relaxed: a rescue too early or too late does no harm.
   std::atomic<std::int64_t> last_poll_ns_{0};

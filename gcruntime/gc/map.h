@@ -186,17 +186,36 @@ class Map {
       if (all[i].state == hash && all[i].key == key) return &all[i];
     }
   }
+  // One walk finds the key, or the first place where it may stand.
   std::pair<Entry*, bool> find_or_add(const K& key) {
-    if (Entry* found = find_entry(key)) return {found, false};
-    const K copy(key);  // `key` may lie in the backing that is about to be left
-    if ((used_ + std::size_t{1}) * 4 > capacity() * 3) rehash(count_ + std::size_t{1});
-    const std::uint64_t hash = hash_of(copy);
-    Entry* entry = free_entry(entries(), capacity(), hash);
-    if (entry->state == kEmpty) ++used_;
+    const std::uint64_t hash = hash_of(key);
+    const std::size_t entries_now = capacity();
+    Entry* place = nullptr;
+    if (entries_now != 0) {
+      Entry* all = entries();
+      const std::size_t mask = entries_now - 1;
+      for (std::size_t i = (hash >> 8) & mask;; i = (i + 1) & mask) {
+        Entry& entry = all[i];
+        if (entry.state == hash && entry.key == key) return {&entry, false};
+        if (entry.state < kFirstHash && place == nullptr) place = &entry;
+        if (entry.state == kEmpty) break;
+      }
+      if (place->state == kErased) return {fill(place, key, hash), true};
+    }
+    if ((used_ + std::size_t{1}) * 4 > entries_now * 3) {
+      const K copy(key);  // `key` may lie in the backing that is about to be left
+      rehash(count_ + std::size_t{1});
+      ++used_;
+      return {fill(free_entry(entries(), capacity(), hash), copy, hash), true};
+    }
+    ++used_;
+    return {fill(place, key, hash), true};
+  }
+  Entry* fill(Entry* place, const K& key, std::uint64_t hash) noexcept {
+    place->key = key;
+    place->state = hash;
     ++count_;
-    entry->key = copy;
-    entry->state = hash;
-    return {entry, true};
+    return place;
   }
   static Entry* free_entry(Entry* all, std::size_t capacity, std::uint64_t hash) noexcept {
     const std::size_t mask = capacity - 1;
@@ -209,7 +228,7 @@ class Map {
   void rehash(std::size_t count) {
     static_assert(Traceable<K> && Traceable<V> && std::is_trivially_destructible_v<K> &&
                   std::is_trivially_destructible_v<V> && alignof(Entry) == 8);
-    const std::size_t larger_capacity = std::bit_ceil(count * 2 < 8 ? std::size_t{8} : count * 2);
+    const std::size_t larger_capacity = std::bit_ceil(count * 2 < 4 ? std::size_t{4} : count * 2);
     TAILRACE_CHECK_VALUE(larger_capacity <= UINT32_MAX / 2, "a Map holds less than 2^30 entries",
                          larger_capacity);
     Entry* larger = allocate_entries(larger_capacity);

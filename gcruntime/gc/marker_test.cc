@@ -170,17 +170,9 @@ TEST_F(MarkerTest, ExactlyWhatIsReachableSurvives) {
         work.push_back(next);
       }
     }
-    std::size_t wrongly_kept = 0;
     for (std::size_t i = 0; i < kNodes; ++i) {
-      if (reachable[i]) {
-        ASSERT_TRUE(is_allocated(nodes[i])) << i;
-      } else {
-        wrongly_kept += is_allocated(nodes[i]);
-      }
+      ASSERT_EQ(is_allocated(nodes[i]), reachable[i]) << "node " << i;
     }
-    // A stale word on the stack may keep a node, and with it all that it reaches.
-    const auto reached = static_cast<std::size_t>(std::count(reachable.begin(), reachable.end(), true));
-    EXPECT_TRUE(wrongly_kept == 0 || wrongly_kept > 100) << wrongly_kept << " of " << kNodes - reached;
   }
 }
 
@@ -322,7 +314,9 @@ TEST(MarkerDeathTest, AnOverwrittenHeaderStops) {
       {
         const ThreadScope scope;
         const Root<Node> root(make_node(1));
-        reinterpret_cast<std::uint64_t*>(root.get())[-1] = Header::pack(0xabcd, 0, 1);
+        // By way of an integer: the compiler knows that no Node stands there.
+        const std::uintptr_t header = reinterpret_cast<std::uintptr_t>(root.get()) - kHeaderBytes;
+        *reinterpret_cast<volatile std::uint64_t*>(header) = Header::pack(0xabcd, 0, 1);
         collect();
       },
       "an object's header was overwritten");
