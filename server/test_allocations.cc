@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <new>
 
+#include "gcruntime/base/annotations.h"
+
 namespace tailrace::http {
 namespace {
 
@@ -19,7 +21,7 @@ void count_allocations_of_this_thread(bool count) noexcept { exempt = !count; }
 
 namespace {
 
-void* counted_malloc(std::size_t bytes) {
+[[maybe_unused]] void* counted_malloc(std::size_t bytes) {
   if (!exempt) allocations.fetch_add(1, std::memory_order_relaxed);
   if (void* memory = std::malloc(bytes)) return memory;
   throw std::bad_alloc();
@@ -28,8 +30,11 @@ void* counted_malloc(std::size_t bytes) {
 }  // namespace
 }  // namespace tailrace::http
 
+// AddressSanitizer has its own.
+#if !TAILRACE_ASAN
 [[gnu::noinline]] void* operator new(std::size_t bytes) {
   return tailrace::http::counted_malloc(bytes);
 }
 [[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+#endif

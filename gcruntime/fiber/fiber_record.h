@@ -6,11 +6,10 @@
 //                    ^ base()          ^ saved_sp when not running
 //
 // States. The record is on its scheduler's list in all of them.
-//   kIdle     nobody's; not scanned.                    -> kReady by spawn or a job
-//   kReady    runnable, in a queue or about to be.      -> kRunning by the worker that took it
-//   kRunning  on a worker.                              -> kReady (yield), kParked (park), kIdle
-//   (end) kParked   switched out; a wake is somebody's task.  -> kReady by ready(), or by its own
-//   commit
+//   kIdle     nobody's; not scanned         -> kReady by spawn or a job
+//   kReady    in a queue or about to be     -> kRunning by the worker that took it
+//   kRunning  on a worker                   -> kReady (yield), kParked (park), kIdle (end)
+//   kParked   out; a wake is somebody's task  -> kReady by ready(), or by its own commit
 // [fiber.scan] saved_sp is stored before a state that says "not running" (release), and both change
 // inside flagged sections only, except for kParked -> kReady, which changes nothing for a scan:
 // when the world is stopped, [saved_sp, base()) of every kReady and kParked record is all that its

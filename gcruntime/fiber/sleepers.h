@@ -6,8 +6,8 @@
 //   submitter                                sleeper (or a searcher that gives up)
 //   S1 push the entry (ring or global)       W1 set own bit in idle_
 //   S2 read searchers_: > 0 -> done          W2 searchers_ - 1, if it was a searcher
-//   S3 read idle_: no bit -> done            W3 look at all queues; an entry -> clear the bit,
-//   search S4 claim the wake (below), ring          W4 block until rung
+//   S3 read idle_: no bit -> done            W3 look at all queues; an entry -> go back
+//   S4 claim the wake (below), ring          W4 block until rung
 //
 //   S3 before W1: then S1 < S3 < W1 < W3, so W3 sees the entry.
 //   S3 after W1:  the submitter sees the bit and rings; the ring is sticky, so W4 returns.
@@ -24,9 +24,8 @@
 // [fiber.watch] Somebody must notice a worker that is stuck in a fiber. A sleeper that sees another
 // worker awake blocks for kWatch at most ("watches"). When all slept and one is woken:
 //   V1 woken worker clears its own bit        U1 watcher's block ends: watchers_ - 1
-//   V2 it reads watchers_ before its first    U2 it reads idle_ before it blocks again: some worker
-//   awake
-//      task: 0 -> it rings a sleeper             -> watchers_ + 1, block for kWatch; else for ever
+//   V2 it reads watchers_ before its first    U2 it reads idle_ before it blocks again: not all
+//      task: 0 -> it rings a sleeper             asleep -> watchers_ + 1, kWatch; else for ever
 //   If V2 saw a watcher, V1 < V2 < U1 < U2: that watcher finds the bit clear and goes on watching.
 #pragma once
 

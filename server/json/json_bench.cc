@@ -3,19 +3,14 @@
 // one run:
 //   encode >= 10x nlohmann_dump,  decode >= 0.6x simdjson_on_demand_reads (which builds nothing).
 #include <benchmark/benchmark.h>
-#include <simdjson.h>
 
 #include <boost/describe.hpp>
 #include <string>
 
-#if __has_include(<nlohmann/json.hpp>)
-#include <nlohmann/json.hpp>
-#define TAILRACE_HAS_NLOHMANN 1
-#endif
-
 #include "gcruntime/gc/mutator.h"
 #include "server/json/decode.h"
 #include "server/json/encode.h"
+#include "server/json/json_bench_account.h"
 #include "server/json/minify.h"
 #include "server/json/test_values.h"
 
@@ -49,14 +44,6 @@ BOOST_DESCRIBE_STRUCT(Account, (),
                       (id, name, email, phone, active, score, balance, rate, created, updated,
                        logins, level, roles, address, tags))
 
-constexpr std::string_view kAccount =
-    R"({"id":1234567,"name":"Johanna Wintergreen","email":"johanna@example.com","phone":"555-0134",)"
-    R"("active":true,"score":8.75,"balance":1024.5,"rate":0.0375,"created":1700000000,)"
-    R"("updated":1700086400,"logins":421,"level":7,"roles":["reader","writer","team-67","auditor"],)"
-    R"("address":{"street":"12 High Street","city":"Springfield","country":"Freedonia","zip":"04567",)"
-    R"("latitude":52.5163,"longitude":13.3777},)"
-    R"("tags":["alpha","beta","tag-567","gamma","delta","epsilon","zeta"]})";
-
 }  // namespace bench
 
 namespace {
@@ -84,20 +71,6 @@ void encode_account(benchmark::State& state) {
   set_bytes(state, out.size());
 }
 BENCHMARK(encode_account);
-
-#if TAILRACE_HAS_NLOHMANN
-void nlohmann_dump(benchmark::State& state) {
-  const nlohmann::ordered_json account = nlohmann::ordered_json::parse(bench::kAccount);
-  std::size_t bytes = 0;
-  for (auto _ : state) {
-    const std::string text = account.dump();
-    bytes = text.size();
-    benchmark::DoNotOptimize(text.data());
-  }
-  set_bytes(state, bytes);
-}
-BENCHMARK(nlohmann_dump);
-#endif
 
 void decode_account(benchmark::State& state) {
   const gc::ThreadScope attached;
@@ -129,43 +102,6 @@ void decode_account_members_reversed(benchmark::State& state) {
 }
 BENCHMARK(decode_account_members_reversed);
 
-// Every value is read by the type it has, in declared order; strings are unescaped but not kept.
-void simdjson_on_demand_reads(benchmark::State& state) {
-  const Padded padded(bench::kAccount);
-  simdjson::ondemand::parser parser;
-  std::size_t sum = 0;
-  const auto text = [&](auto value) { sum += value.value().size(); };
-  const auto texts = [&](simdjson::ondemand::array values) {
-    for (auto value : values) text(value.get_string());
-  };
-  for (auto _ : state) {
-    auto document = parser.iterate(padded.view().data(), padded.view().size(),
-                                   padded.view().size() + simdjson::SIMDJSON_PADDING);
-    simdjson::ondemand::object account = document.get_object();
-    sum += static_cast<std::size_t>(std::int64_t(account["id"]));
-    text(account["name"].get_string());
-    text(account["email"].get_string());
-    text(account["phone"].get_string());
-    sum += bool(account["active"]) ? 1u : 0u;
-    sum += static_cast<std::size_t>(double(account["score"]) + double(account["balance"]) +
-                                    double(account["rate"]));
-    sum += static_cast<std::size_t>(
-        std::int64_t(account["created"]) + std::int64_t(account["updated"]) +
-        std::int64_t(account["logins"]) + std::int64_t(account["level"]));
-    texts(account["roles"].get_array());
-    simdjson::ondemand::object address = account["address"].get_object();
-    text(address["street"].get_string());
-    text(address["city"].get_string());
-    text(address["country"].get_string());
-    text(address["zip"].get_string());
-    sum += static_cast<std::size_t>(double(address["latitude"]) + double(address["longitude"]));
-    texts(account["tags"].get_array());
-    benchmark::DoNotOptimize(sum);
-  }
-  set_bytes(state, bench::kAccount.size());
-}
-BENCHMARK(simdjson_on_demand_reads);
-
 void structural_index(benchmark::State& state) {
   const Padded text(bench::kAccount);
   for (auto _ : state) {
@@ -175,17 +111,6 @@ void structural_index(benchmark::State& state) {
   set_bytes(state, bench::kAccount.size());
 }
 BENCHMARK(structural_index);
-
-#if TAILRACE_HAS_NLOHMANN
-void nlohmann_parse(benchmark::State& state) {
-  for (auto _ : state) {
-    const nlohmann::json account = nlohmann::json::parse(bench::kAccount);
-    benchmark::DoNotOptimize(&account);
-  }
-  set_bytes(state, bench::kAccount.size());
-}
-BENCHMARK(nlohmann_parse);
-#endif
 
 std::string twenty_events() {
   std::string text = "[";
