@@ -52,7 +52,7 @@ class Buffer {
   bool append(std::string_view text) noexcept {
     char* to = reserve(text.size());
     if (to == nullptr) return false;
-    std::memcpy(to, text.data(), text.size());
+    if (!text.empty()) std::memcpy(to, text.data(), text.size());  // an empty view may be null
     commit(text.size());
     return true;
   }
@@ -60,7 +60,7 @@ class Buffer {
   bool prepend(std::string_view text) noexcept {
     if (text.size() > begin_ || memory_ == nullptr) return false;
     begin_ -= static_cast<std::uint32_t>(text.size());
-    std::memcpy(memory_ + begin_, text.data(), text.size());
+    if (!text.empty()) std::memcpy(memory_ + begin_, text.data(), text.size());
     return true;
   }
   // Drops bytes from the front (consumed input), from the end, or all.

@@ -48,6 +48,9 @@ TEST(Buffer, FirstReserveLeavesHeadRoomAndPadding) {
   ASSERT_TRUE(buffer.append("body"));
   EXPECT_TRUE(buffer.prepend("head "));
   EXPECT_EQ(buffer.view(), "head body");
+  EXPECT_TRUE(buffer.append(std::string_view()));
+  EXPECT_TRUE(buffer.prepend(std::string_view()));
+  EXPECT_EQ(buffer.view(), "head body");
   EXPECT_FALSE(buffer.prepend(std::string(Buffer::kHeadRoomBytes, 'x')));
   EXPECT_TRUE(buffer.prepend(std::string(Buffer::kHeadRoomBytes - 5, 'x')));
   EXPECT_FALSE(buffer.prepend("x"));

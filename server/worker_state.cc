@@ -1,7 +1,9 @@
 // See worker_state.h.
 #include "server/worker_state.h"
 
+#include <array>
 #include <cstdio>
+#include <cstring>
 #include <random>
 
 #include "gcruntime/fiber/scheduler.h"
@@ -13,6 +15,18 @@ WorkerState::WorkerState() {
   random_ = std::uint64_t{device()} << 32 | device();
 }
 
+namespace {
+
+// The two hexadecimal digits of each byte, as they lie in memory.
+constexpr auto kHexPairs = [] {
+  constexpr char kHex[] = "0123456789abcdef";
+  std::array<std::array<char, 2>, 256> pairs{};
+  for (std::size_t i = 0; i < 256; ++i) pairs[i] = {kHex[i >> 4], kHex[i & 15]};
+  return pairs;
+}();
+
+}  // namespace
+
 void WorkerState::make_request_id(char* to) noexcept {
   // SplitMix64: a counter through a mixer, so no state is ever bad.
   random_ += 0x9e3779b97f4a7c15;
@@ -20,10 +34,10 @@ void WorkerState::make_request_id(char* to) noexcept {
   bits = (bits ^ bits >> 30) * 0xbf58476d1ce4e5b9;
   bits = (bits ^ bits >> 27) * 0x94d049bb133111eb;
   bits ^= bits >> 31;
-  static constexpr char kHex[] = "0123456789abcdef";
-  for (int i = 0; i < 16; ++i) {
-    to[i] = kHex[bits & 15];
-    bits >>= 4;
+  // Two digits at a time.
+  for (int i = 0; i < 16; i += 2) {
+    std::memcpy(to + i, &kHexPairs[bits & 255], 2);
+    bits >>= 8;
   }
 }
 

@@ -31,7 +31,7 @@ inline std::uint64_t hash_bytes(std::string_view text) noexcept {
     state = internal::fold_multiply(state ^ word, internal::kHashMultiplier);
   }
   std::uint64_t tail = 0;
-  std::memcpy(&tail, at, left);
+  if (left != 0) std::memcpy(&tail, at, left);  // `at` may be null
   return internal::fold_multiply(state ^ tail, internal::kHashMultiplier ^ left);
 }
 

@@ -1,4 +1,4 @@
-// The text that the benchmarks read and write: a user of 444 bytes with 5 doubles, 5 integers, 18
+// The text that the benchmarks read and write: a user of 464 bytes with 5 doubles, 5 integers, 18
 // strings.
 #pragma once
 
