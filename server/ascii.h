@@ -36,7 +36,7 @@ constexpr bool equal_ignoring_case(std::string_view a, std::string_view b) noexc
 }
 
 template <typename Predicate>
-constexpr bool all_of(std::string_view text, Predicate predicate) noexcept {
+constexpr bool all_of(std::string_view text, const Predicate& predicate) noexcept {
   for (const char c : text) {
     if (!predicate(c)) return false;
   }

@@ -19,7 +19,12 @@ namespace tailrace::http {
 namespace {
 
 constexpr std::size_t kClasses = 3;
-constexpr std::size_t kMostKept = Buffer::kMaxPoolBytes / Buffer::kFirstBytes;
+// Each class has its own share of a pool's bytes: a burst of large responses must not push out the
+// small ones for good.
+constexpr std::array<std::uint32_t, kClasses> kMostKept = {
+    Buffer::kMaxPoolBytes / 2 / Buffer::kFirstBytes,
+    Buffer::kMaxPoolBytes / 4 / (2 * Buffer::kFirstBytes),
+    Buffer::kMaxPoolBytes / 4 / (4 * Buffer::kFirstBytes)};
 constexpr std::size_t kPageBytes = 4096;
 constexpr std::size_t kMaxMemoryBytes =
     Buffer::kHeadRoomBytes + Buffer::kMaxBytes + Buffer::kPaddingBytes;
@@ -28,7 +33,7 @@ static_assert(Buffer::kFirstBytes << (kClasses - 1) == Buffer::kMaxPooledBytes);
 
 struct alignas(128) Pool {
   // Stacks: what was warm last is taken first. Entry class c holds kFirstBytes << c bytes.
-  std::array<std::array<char*, kMostKept>, kClasses> memory;
+  std::array<std::array<char*, kMostKept[0]>, kClasses> memory;
   std::array<std::uint32_t, kClasses> count;
   // Words have one writer each (metrics::bump); buffer_pool_stats reads them from anywhere.
   metrics::Word retained_bytes;
@@ -74,11 +79,8 @@ void give(char* memory, std::size_t capacity) {
   if (capacity > Buffer::kMaxPooledBytes) {
     metrics::bump(pool.dropped_size, 1, shard);
   } else {
-    // Relaxed: this thread is the only writer, unless the shard is the common one, which keeps
-    // nothing.
-    if (may_keep(shard) &&
-        pool.retained_bytes.load(std::memory_order_relaxed) + capacity <= Buffer::kMaxPoolBytes) {
-      const std::size_t size_class = class_of(capacity);
+    const std::size_t size_class = class_of(capacity);
+    if (may_keep(shard) && pool.count[size_class] < kMostKept[size_class]) {
       base::poison_memory(memory, capacity);
       pool.memory[size_class][pool.count[size_class]++] = memory;
       metrics::bump(pool.retained_bytes, capacity, shard);

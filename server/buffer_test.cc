@@ -168,6 +168,23 @@ TEST(BufferPool, KeepsAtMostItsCap) {
   });
 }
 
+TEST(BufferPool, ABurstOfLargeBuffersLeavesRoomForSmallOnes) {
+  on_one_worker([] {
+    {
+      std::vector<Buffer> many(Buffer::kMaxPoolBytes / Buffer::kMaxPooledBytes + 10);
+      for (Buffer& buffer : many) ASSERT_NE(buffer.reserve(40000), nullptr);
+    }
+    const auto round = [] {
+      Buffer small;
+      ASSERT_TRUE(small.append("x"));
+    };
+    round();
+    const BufferPoolStats before = buffer_pool_stats();
+    for (int i = 0; i < 100; ++i) round();
+    EXPECT_EQ((buffer_pool_stats() - before).hits, 100u);
+  });
+}
+
 TEST(BufferPool, ThreadsWithoutAWorkerKeepNothing) {
   const BufferPoolStats before = buffer_pool_stats();
   std::thread([] {

@@ -28,7 +28,7 @@ struct Field {
 struct Head {
   static constexpr std::uint16_t kNoField = UINT16_MAX;
 
-  Head() noexcept { clear(); }  // NOLINT: the table stays as it is
+  Head() noexcept {}  // NOLINT: nothing is set before the gate's clear()
   // Everything but the table.
   void clear() noexcept {
     content_length = 0;
@@ -53,18 +53,18 @@ struct Head {
     return index == kNoField ? std::string_view() : view(table[index].value);
   }
 
-  const char* base = nullptr;
-  std::uint64_t content_length = 0;
-  std::uint16_t fields = 0;
-  std::uint16_t content_type = kNoField;  // indexes into the table
-  std::uint16_t request_id = kNoField;
-  Method method = Method::kOther;
-  std::uint8_t minor_version = 1;  // of HTTP/1
-  bool has_content_length = false;
-  bool chunked = false;
-  bool expect_continue = false;
-  bool keep_alive = false;
-  bool asterisk = false;  // OPTIONS *
+  const char* base;
+  std::uint64_t content_length;
+  std::uint16_t fields;
+  std::uint16_t content_type;  // indexes into the table
+  std::uint16_t request_id;
+  Method method;
+  std::uint8_t minor_version;  // of HTTP/1
+  bool has_content_length;
+  bool chunked;
+  bool expect_continue;
+  bool keep_alive;
+  bool asterisk;  // OPTIONS *
   Slice target;           // origin form, path and query
   Slice path;
   Slice query;  // without the question mark

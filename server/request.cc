@@ -11,15 +11,14 @@ void Request::settle(const char* old_base) noexcept {
   // may be gone: so numbers are subtracted, not pointers.
   if (old_base == head_.base || !decoded_path_.empty()) return;
   for (unsigned i = 0; i < params_.count; ++i) {
-    const std::uintptr_t offset = reinterpret_cast<std::uintptr_t>(params_.values[i].data()) -
-                                  reinterpret_cast<std::uintptr_t>(old_base);
-    params_.values[i] = {head_.base + offset, params_.values[i].size()};
+    params_.values[i].data = head_.base + (reinterpret_cast<std::uintptr_t>(params_.values[i].data) -
+                                           reinterpret_cast<std::uintptr_t>(old_base));
   }
 }
 
 std::string_view Request::param_text(std::string_view name) const {
   for (unsigned i = 0; i < params_.count; ++i) {
-    if (route_->params[i] == name) return params_.values[i];
+    if (route_->params[i] == name) return params_.values[i].view();
   }
   throw std::logic_error("the route's pattern has no parameter " + std::string(name));
 }

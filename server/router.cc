@@ -20,7 +20,7 @@ struct Router::Node {
 struct Router::Search {
   Method method;
   unsigned segment_count;
-  const std::string_view* segments;
+  const Segment* segments;
   PathParams& params;
   const Node* found = nullptr;
   const Node* other_method = nullptr;  // the path is known, the method is not
@@ -133,7 +133,7 @@ bool Router::find(const Node& node, Search& search, unsigned depth) {
     if (search.other_method == nullptr) search.other_method = &node;
     return false;
   }
-  const std::string_view segment = search.segments[depth];
+  const std::string_view segment = search.segments[depth].view();
   for (const auto& [text, child] : node.statics) {
     if (text == segment) {
       if (find(*child, search, depth + 1)) return true;
@@ -142,7 +142,7 @@ bool Router::find(const Node& node, Search& search, unsigned depth) {
   }
   if (segment.empty() || (node.integer == nullptr && node.any == nullptr)) return false;
   const unsigned count = search.params.count;
-  search.params.values[search.params.count++] = segment;
+  search.params.values[search.params.count++] = search.segments[depth];
   if (node.integer != nullptr && is_int64(segment) && find(*node.integer, search, depth + 1)) {
     return true;
   }
@@ -154,7 +154,7 @@ bool Router::find(const Node& node, Search& search, unsigned depth) {
 
 Router::Match Router::match(Method method, std::string_view path, Buffer& scratch,
                             PathParams& params) const {
-  std::string_view segments[kMaxSegments];
+  Segment segments[kMaxSegments];
   unsigned count = 0;
   const bool escaped = path.find('%') != std::string_view::npos;
   if (escaped) {
@@ -173,7 +173,7 @@ Router::Match Router::match(Method method, std::string_view path, Buffer& scratc
       if (!percent_decode(segment, false, scratch)) return {Outcome::kBadEscape, nullptr, {}};
       segment = scratch.view().substr(at);
     }
-    segments[count++] = segment;
+    segments[count++] = {segment.data(), segment.size()};
   }
   params.count = 0;
   Search search{method, count, segments, params};

@@ -48,10 +48,19 @@ struct Route {
   metrics::RouteInstruments* instruments = nullptr;  // set when the server starts
 };
 
-// The decoded segments that parameters matched, in the order of the pattern.
+// A piece of a path. Trivial, so that tables of them are not cleared.
+struct Segment {
+  const char* data;
+  std::size_t size;
+
+  std::string_view view() const noexcept { return {data, size}; }
+};
+
+// The decoded segments that parameters matched, in the order of the pattern; `count` of them are set.
 struct PathParams {
+  PathParams() noexcept {}  // NOLINT: values
   unsigned count = 0;
-  std::string_view values[kMaxParams];
+  Segment values[kMaxParams];
 };
 
 class Router {

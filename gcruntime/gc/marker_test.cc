@@ -114,16 +114,20 @@ TEST_F(MarkerTest, DeepListsCombsAndCycles) {
   });
   collect();
   collect();
-  std::int64_t i = kDepth;
-  for (const Node* node = list.get(); node != nullptr; node = node->left.get()) ASSERT_EQ(node->value, --i);
-  EXPECT_EQ(i, 0);
-  i = kDepth;
-  for (const Node* node = comb.get(); node != nullptr; node = node->right.get()) {
-    ASSERT_EQ(node->value, --i);
-    ASSERT_EQ(node->left->value, -i);
-    ASSERT_EQ(node->left->right.get(), node);
-  }
-  EXPECT_EQ(i, 0);
+  in_own_frame([&] {
+    std::int64_t i = kDepth;
+    for (const Node* node = list.get(); node != nullptr; node = node->left.get()) {
+      ASSERT_EQ(node->value, --i);
+    }
+    EXPECT_EQ(i, 0);
+    i = kDepth;
+    for (const Node* node = comb.get(); node != nullptr; node = node->right.get()) {
+      ASSERT_EQ(node->value, --i);
+      ASSERT_EQ(node->left->value, -i);
+      ASSERT_EQ(node->left->right.get(), node);
+    }
+    EXPECT_EQ(i, 0);
+  });
   // Cycles die when nothing outside refers to them.
   const std::uint64_t before = read_mem_stats().heap_objects;
   in_own_frame([&] { comb = nullptr; });
@@ -300,11 +304,12 @@ TEST_F(MarkerTest, MarksAreExactInEverySizeClass) {
       }
     });
     collect();
-    for (std::uint32_t i = 0; i < size.slots; ++i) {
-      const std::uintptr_t address = ~(*disguised)[i].value;
-      const heap::ObjectPlace place = heap::find_object(address);
-      ASSERT_EQ(place.slot != 0 && place.allocated(), i % 3 == 0) << size.bytes << " bytes, slot " << i;
-    }
+    in_own_frame([&] {
+      for (std::uint32_t i = 0; i < size.slots; ++i) {
+        const heap::ObjectPlace place = heap::find_object(~(*disguised)[i].value);
+        ASSERT_EQ(place.slot != 0 && place.allocated(), i % 3 == 0) << size.bytes << " bytes, slot " << i;
+      }
+    });
   }
 }
 
@@ -314,9 +319,7 @@ TEST(MarkerDeathTest, AnOverwrittenHeaderStops) {
       {
         const ThreadScope scope;
         const Root<Node> root(make_node(1));
-        // By way of an integer: the compiler knows that no Node stands there.
-        const std::uintptr_t header = reinterpret_cast<std::uintptr_t>(root.get()) - kHeaderBytes;
-        *reinterpret_cast<volatile std::uint64_t*>(header) = Header::pack(0xabcd, 0, 1);
+        *test::header_of(root.get()) = Header::pack(0xabcd, 0, 1);
         collect();
       },
       "an object's header was overwritten");

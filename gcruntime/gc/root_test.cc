@@ -63,7 +63,7 @@ TEST_F(RootTest, KeepsItsObjectUntilItIsSetOrEnds) {
   EXPECT_FALSE(*root);
   const Disguised first = with_node(1, [&](Node* node) { *root = node; });
   EXPECT_TRUE(alive(first));
-  EXPECT_EQ((*root)->value, 1);
+  in_own_frame([&] { EXPECT_EQ((*root)->value, 1); });
   const Disguised second = with_node(2, [&](Node* node) { *root = node; });
   EXPECT_FALSE(alive(first));
   EXPECT_TRUE(alive(second));
@@ -120,8 +120,10 @@ TEST_F(RootTest, LivesInMallocMemoryOfAllKinds) {
   add(101, [&](Node* node) { function = [root = Root<Node>(node)] { return root->value; }; });
   add(102, [&](Node* node) { optional.emplace(node); });
   for (const Disguised node : nodes) EXPECT_TRUE(alive(node));
-  EXPECT_EQ(vector[42]->value, 42);
-  EXPECT_EQ(function(), 101);
+  in_own_frame([&] {
+    EXPECT_EQ(vector[42]->value, 42);
+    EXPECT_EQ(function(), 101);
+  });
   in_own_frame([&] {
     vector.clear();
     map.clear();
@@ -148,7 +150,7 @@ TEST_F(RootTest, LivesInAnExceptionInFlight) {
   } catch (const Failure& failure) {
     test::overwrite_dead_frames();
     EXPECT_TRUE(alive(node));
-    EXPECT_EQ(failure.node->value, 8);
+    in_own_frame([&] { EXPECT_EQ(failure.node->value, 8); });
   }
   test::overwrite_dead_frames();
   EXPECT_FALSE(alive(node));
@@ -159,12 +161,15 @@ TEST_F(RootTest, OwnsContainers) {
   EXPECT_TRUE((*vector)->empty());
   const Disguised node = with_node(1, [&](Node* object) { (*vector)->push_back(object); });
   EXPECT_TRUE(alive(node));
-  auto copy = std::make_unique<Root<Vector<Member<Node>>>>(*vector);
-  (*copy)->push_back(nullptr);
-  EXPECT_EQ((*vector)->size(), 1u);  // a copy's vector is its own
-  vector.reset();
+  std::unique_ptr<Root<Vector<Member<Node>>>> copy;
+  in_own_frame([&] {
+    copy = std::make_unique<Root<Vector<Member<Node>>>>(*vector);
+    (*copy)->push_back(nullptr);
+    EXPECT_EQ((*vector)->size(), 1u);  // a copy's vector is its own
+    vector.reset();
+  });
   EXPECT_TRUE(alive(node));
-  EXPECT_EQ((**copy)[0]->value, 1);
+  in_own_frame([&] { EXPECT_EQ((**copy)[0]->value, 1); });
   Root<String> text{String("a text of more than fifteen bytes")};
   Root<Map<String, String>> map;
   map->insert(*text, *text);

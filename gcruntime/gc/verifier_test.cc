@@ -107,7 +107,7 @@ TEST_F(VerifierDeathTest, AnOverwrittenCountStops) {
       {
         const ThreadScope scope;
         const Root<Node> root(make<Node>());
-        auto* header = &reinterpret_cast<std::uint64_t*>(root.get())[-1];
+        std::uint64_t* header = test::header_of(root.get());
         *header = Header::pack(Header::type(*header), 0, 2);
         collect();
       },
