@@ -1,12 +1,12 @@
 // See access_log.h.
 #include "server/access_log.h"
 
+#include <unistd.h>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <ctime>
-#include <unistd.h>
 
 #include "server/escape.h"
 
@@ -133,8 +133,8 @@ void AccessLog::run() {
   sigemptyset(&broken_pipe);
   sigaddset(&broken_pipe, SIGPIPE);
   ::pthread_sigmask(SIG_BLOCK, &broken_pipe, nullptr);
-  // It looks by the clock, so that no request pays for a wake. 2048 records in 10 ms are more than a
-  // worker can answer.
+  // It looks by the clock, so that no request pays for a wake. 2048 records in 10 ms are more than
+  // a worker can answer.
   const auto pause = std::chrono::milliseconds(mode_ == AccessLogMode::kAll ? 10 : 100);
   std::string text;
   for (;;) {

@@ -1,6 +1,6 @@
-// The access log: JSON lines on a descriptor, written by one thread of its own. A session never waits
-// for it: it fills a fixed-size record in its worker's ring, and when the ring is full the record is
-// dropped and counted (tailrace_access_log_dropped_total).
+// The access log: JSON lines on a descriptor, written by one thread of its own. A session never
+// waits for it: it fills a fixed-size record in its worker's ring, and when the ring is full the
+// record is dropped and counted (tailrace_access_log_dropped_total).
 //
 // A ring has one producer, the worker (sessions do not suspend while they fill a record), and one
 // consumer, the writer. Whatever clients sent is cut to the record's size and escaped to ASCII.
@@ -50,7 +50,9 @@ struct AccessRecord {
     target_cut = text.size() > sizeof target;
   }
   // What a handler threw.
-  void set_detail(std::string_view text) noexcept { detail_bytes = copy(text, detail, sizeof detail); }
+  void set_detail(std::string_view text) noexcept {
+    detail_bytes = copy(text, detail, sizeof detail);
+  }
 
  private:
   static std::uint8_t copy(std::string_view text, char* to, std::size_t room) noexcept {
@@ -61,7 +63,8 @@ static_assert(std::is_trivially_default_constructible_v<AccessRecord>);
 
 class AccessLog {
  public:
-  // Starts the writer unless the mode is off. `slow_ns`: what mode `errors` logs beside status >= 500.
+  // Starts the writer unless the mode is off. `slow_ns`: what mode `errors` logs beside status >=
+  // 500.
   AccessLog(AccessLogMode mode, unsigned workers, std::int64_t slow_ns, int descriptor,
             metrics::Counter& dropped);
   // Writes what is left and ends the writer.

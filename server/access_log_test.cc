@@ -3,11 +3,11 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <fcntl.h>
+#include <unistd.h>
+#include <algorithm>
 #include <memory>
 #include <string>
-#include <unistd.h>
 
 namespace tailrace::http {
 namespace {
@@ -67,11 +67,12 @@ TEST(AccessLog, WritesJsonLinesAndAllThatIsLeftAtItsEnd) {
   }
   const std::string text = pipe.read_all();
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2);
-  EXPECT_NE(text.find("\"status\":200,\"method\":\"GET\",\"route\":\"/users/{id}\",\"target\":"
-                      "\"/users/7?x=\\\"1\\\"\\u000a{\\\"forged\\\":1}\\u001b[2J\",\"duration_us\":1500,"
-                      "\"request_bytes\":1,\"response_bytes\":2,\"alloc_bytes\":3,\"alloc_objects\":4,"
-                      "\"request_id\":\"id-1\"}\n"),
-            std::string::npos)
+  EXPECT_NE(
+      text.find("\"status\":200,\"method\":\"GET\",\"route\":\"/users/{id}\",\"target\":"
+                "\"/users/7?x=\\\"1\\\"\\u000a{\\\"forged\\\":1}\\u001b[2J\",\"duration_us\":1500,"
+                "\"request_bytes\":1,\"response_bytes\":2,\"alloc_bytes\":3,\"alloc_objects\":4,"
+                "\"request_id\":\"id-1\"}\n"),
+      std::string::npos)
       << text;
   EXPECT_NE(text.find("\"target_cut\":true"), std::string::npos);
   EXPECT_NE(text.find("\"detail\":\"it broke\\u000abadly\"}\n"), std::string::npos);
@@ -83,7 +84,8 @@ TEST(AccessLog, DropsAndCountsWhenTheWriterCannotKeepUp) {
   ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
   metrics::Counter dropped;
   {
-    // Nobody reads, so the writer blocks for good once the pipe is full: about 64 KiB and what it holds.
+    // Nobody reads, so the writer blocks for good once the pipe is full: about 64 KiB and what it
+    // holds.
     AccessLog log(AccessLogMode::kAll, 1, 1'000'000'000, ends[1], dropped);
     for (int i = 0; i < 20'000; ++i) push(log, 200, "/x");
     EXPECT_GT(dropped.value(), 0u);

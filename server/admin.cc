@@ -34,7 +34,7 @@ BOOST_DESCRIBE_STRUCT(MemStatsView, (),
                        gc_percent, memory_limit))
 
 struct SettingsView {
-  std::int64_t gc_percent;                     // -1: off
+  std::int64_t gc_percent;                    // -1: off
   std::optional<std::uint64_t> memory_limit;  // null: off
   bool memory_limit_enforced;
 };
@@ -59,11 +59,13 @@ std::optional<std::uint64_t> limit_or_null(const GcSettings& settings) {
 }
 
 MemStatsView view(const gc::MemStats& s, const GcSettings& settings) {
-  return {s.total_alloc, s.mallocs, s.frees, s.heap_alloc, s.heap_objects, s.heap_sys, s.heap_inuse,
-          s.heap_idle, s.heap_released, s.stack_inuse, s.stack_sys, s.mspan_inuse, s.mspan_sys,
-          s.mcache_inuse, s.mcache_sys, s.gc_sys, s.other_sys, s.sys, s.next_gc, s.heap_live,
-          s.num_gc, s.num_forced_gc, s.last_gc_unix_ns, s.pause_total_ns, s.gc_cpu_fraction,
-          s.gc_cpu_ns, s.gc_percent, limit_or_null(settings)};
+  return {s.total_alloc,     s.mallocs,       s.frees,           s.heap_alloc,
+          s.heap_objects,    s.heap_sys,      s.heap_inuse,      s.heap_idle,
+          s.heap_released,   s.stack_inuse,   s.stack_sys,       s.mspan_inuse,
+          s.mspan_sys,       s.mcache_inuse,  s.mcache_sys,      s.gc_sys,
+          s.other_sys,       s.sys,           s.next_gc,         s.heap_live,
+          s.num_gc,          s.num_forced_gc, s.last_gc_unix_ns, s.pause_total_ns,
+          s.gc_cpu_fraction, s.gc_cpu_ns,     s.gc_percent,      limit_or_null(settings)};
 }
 
 Response show_settings(const GcSettings& settings) {
@@ -86,10 +88,9 @@ Response change_settings(GcSettings& settings, Request& request) {
     settings.percent.store(percent, std::memory_order_relaxed);
   }
   if (change.memory_limit) {
-    settings.memory_limit.store(*change.memory_limit < 0
-                                    ? UINT64_MAX
-                                    : static_cast<std::uint64_t>(*change.memory_limit),
-                                std::memory_order_relaxed);
+    settings.memory_limit.store(
+        *change.memory_limit < 0 ? UINT64_MAX : static_cast<std::uint64_t>(*change.memory_limit),
+        std::memory_order_relaxed);
   }
   return show_settings(settings);
 }
@@ -130,8 +131,8 @@ void add_debug_routes(Router& router, GcSettings& settings) {
       },
       options);
   router.add(
-      Method::kGet, "/debug/gc/settings",
-      [&settings](Request&) { return show_settings(settings); }, options);
+      Method::kGet, "/debug/gc/settings", [&settings](Request&) { return show_settings(settings); },
+      options);
   router.add(
       Method::kPut, "/debug/gc/settings",
       [&settings](Request& request) { return change_settings(settings, request); }, options);

@@ -12,9 +12,10 @@
 
 namespace tailrace::http {
 
-// The settings that /debug/gc/settings shows and changes; the collector has its own copy of the first.
+// The settings that /debug/gc/settings shows and changes; the collector has its own copy of the
+// first.
 struct GcSettings {
-  std::atomic<int> percent{100};               // relaxed, both: shown only
+  std::atomic<int> percent{100};  // relaxed, both: shown only
   std::atomic<std::uint64_t> memory_limit{UINT64_MAX};
 };
 

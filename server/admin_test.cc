@@ -27,7 +27,8 @@ TEST(Admin, ShowsAndChangesTheCollector) {
   EXPECT_NE(client.get("/debug/memstats")->body.find("\"num_gc\":"), std::string::npos);
 
   const auto put = [&](std::string_view body) {
-    return client.request("PUT", "/debug/gc/settings", body, {{"Content-Type", "application/json"}});
+    return client.request("PUT", "/debug/gc/settings", body,
+                          {{"Content-Type", "application/json"}});
   };
   auto response = put("{\"gc_percent\":150,\"memory_limit\":1073741824}");
   EXPECT_EQ(response->status, 200);
@@ -81,7 +82,8 @@ TEST(Admin, TokenGuardsDebugOnly) {
   const auto refused = client.get("/debug/memstats");
   EXPECT_EQ(refused->status, 401);
   EXPECT_EQ(refused->header("WWW-Authenticate"), "Bearer realm=\"tailrace\"");
-  for (const char* wrong : {"Bearer", "Bearer ", "Bearer s3cre", "Bearer s3cretx", "Basic s3cret", "s3cret"}) {
+  for (const char* wrong :
+       {"Bearer", "Bearer ", "Bearer s3cre", "Bearer s3cretx", "Basic s3cret", "s3cret"}) {
     EXPECT_EQ(client.get("/debug/memstats", {{"Authorization", wrong}})->status, 401) << wrong;
   }
   EXPECT_EQ(client.get("/%64ebug/memstats")->status, 401);
@@ -90,7 +92,8 @@ TEST(Admin, TokenGuardsDebugOnly) {
 }
 
 TEST(Admin, AllowedBlocksPass) {
-  for (const auto& [block, status] : {std::pair("127.0.0.0/8", 200), std::pair("10.0.0.0/8", 403)}) {
+  for (const auto& [block, status] :
+       {std::pair("127.0.0.0/8", 200), std::pair("10.0.0.0/8", 403)}) {
     TestServer server(1, {}, [block = block](Config& config) {
       config.admin->host = "0.0.0.0";
       config.admin_allow = {*parse_cidr(block)};

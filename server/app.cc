@@ -1,6 +1,7 @@
 // See app.h.
 #include "server/app.h"
 
+#include <unistd.h>
 #include <CLI/CLI.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
@@ -10,7 +11,6 @@
 #include <iostream>
 #include <map>
 #include <optional>
-#include <unistd.h>
 #include <vector>
 
 #include "gcruntime/gc/collect.h"
@@ -70,18 +70,16 @@ struct App::Impl {
   Impl(int count, char** values) : argc(count), argv(values), cli("", program()) {
     for (const SettingInfo& setting : settings()) {
       if (setting.in_file_only()) continue;
-      flags[setting.name] =
-          cli.add_option("--" + setting.name, texts[setting.name], setting.help)
-              ->type_name(setting.value)
-              ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+      flags[setting.name] = cli.add_option("--" + setting.name, texts[setting.name], setting.help)
+                                ->type_name(setting.value)
+                                ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
     }
     cli.add_option("--config", config_file, "the same settings as YAML, and limits and timeouts")
         ->type_name("FILE")
         ->envname("TAILRACE_CONFIG");
     serve = cli.add_subcommand("serve", "Serve (the default)")->fallthrough();
-    healthcheck =
-        cli.add_subcommand("healthcheck", "GET /readyz on this machine: exit code 0 or 1")
-            ->fallthrough();
+    healthcheck = cli.add_subcommand("healthcheck", "GET /readyz on this machine: exit code 0 or 1")
+                      ->fallthrough();
     version = cli.add_subcommand("version", "Print the version")->fallthrough();
     cli.require_subcommand(0, 1);
   }
@@ -155,8 +153,7 @@ std::optional<std::string> App::Impl::read_own_options(
     bool known = false;
     for (const SettingInfo& setting : settings()) known = known || setting.name == name;
     if (known) continue;
-    CLI::Option* const option =
-        name == "config" ? nullptr : cli.get_option_no_throw("--" + name);
+    CLI::Option* const option = name == "config" ? nullptr : cli.get_option_no_throw("--" + name);
     if (option == nullptr) return config_file + ": unknown setting \"" + name + "\"; see --help";
     if (option->count() > 0) continue;  // the flag wins
     try {
@@ -198,7 +195,8 @@ int App::Impl::serve_until_drained(const Config& config) {
   });
   std::signal(SIGPIPE, SIG_IGN);
 
-  gc::configure({.percent = config.gc_percent, .trace = config.gc_trace, .procs = config.max_procs});
+  gc::configure(
+      {.percent = config.gc_percent, .trace = config.gc_trace, .procs = config.max_procs});
   std::fprintf(stderr, "tailrace: settings %s\n", describe(config).c_str());
   server.start_workers();
   std::optional<std::string> failure = run_start_hooks(server);

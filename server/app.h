@@ -53,7 +53,8 @@ class App {
   // OPTIONS is answered by the route table; a route of its own wins.
   App& route(Method method, std::string_view pattern, Handler handler, RouteOptions options = {});
 
-  // For flags of the program's own (include <CLI/CLI.hpp>); the configuration file may name them too.
+  // For flags of the program's own (include <CLI/CLI.hpp>); the configuration file may name them
+  // too.
   CLI::App& options() noexcept;
   // Counters, gauges, histograms of the program's own, exported at /metrics.
   metrics::Registry& metrics() noexcept;
@@ -63,8 +64,8 @@ class App {
   // exception ends the program with its message and exit code 1.
   App& on_start(std::function<void()> start);
 
-  // Serves until a signal and its drain; returns main's exit code: 0; 1 for what cannot be opened or
-  // was cut off by the drain's deadline; 2 for a bad setting.
+  // Serves until a signal and its drain; returns main's exit code: 0; 1 for what cannot be opened
+  // or was cut off by the drain's deadline; 2 for a bad setting.
   int run();
 
  private:

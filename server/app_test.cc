@@ -1,15 +1,15 @@
 // A whole service as a process: command line, first line, signals, exit codes.
 #include <gtest/gtest.h>
 
-#include <cerrno>
-#include <csignal>
-#include <cstdlib>
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
-#include <string>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <string>
 #include <vector>
 
 #include "server/test_client.h"
@@ -36,7 +36,8 @@ class Process {
     for (std::string& variable : variables) envp.push_back(variable.data());
     for (char** variable = environ; *variable != nullptr; ++variable) envp.push_back(*variable);
     envp.push_back(nullptr);
-    EXPECT_EQ(::posix_spawn(&pid_, TAILRACE_EXAMPLE, &actions, nullptr, argv.data(), envp.data()), 0);
+    EXPECT_EQ(::posix_spawn(&pid_, TAILRACE_EXAMPLE, &actions, nullptr, argv.data(), envp.data()),
+              0);
     posix_spawn_file_actions_destroy(&actions);
     ::close(out_[1]);
     ::close(err_[1]);
@@ -141,18 +142,18 @@ TEST(App, SaysItsVersionAndHelp) {
   EXPECT_EQ(version.exit_code(), 0);
   Process help({"--help"});
   const std::string text = help.output();
-  for (const char* name : {"--listen", "--admin", "--max-procs", "--gc-percent", "--memory-limit", "--debug",
-                           "--config", "healthcheck", "GOMEMLIMIT"}) {
+  for (const char* name : {"--listen", "--admin", "--max-procs", "--gc-percent", "--memory-limit",
+                           "--debug", "--config", "healthcheck", "GOMEMLIMIT"}) {
     EXPECT_NE(text.find(name), std::string::npos) << name;
   }
   EXPECT_EQ(help.exit_code(), 0);
 }
 
 TEST(App, BadSettingsExitWithTwo) {
-  const std::vector<std::string> kBad[] = {{"--listen", "x"},        {"--gc-percent", "much"},
+  const std::vector<std::string> kBad[] = {{"--listen", "x"},         {"--gc-percent", "much"},
                                            {"--memory-limit", "1KB"}, {"--debug", "gcx=1"},
-                                           {"--max-procs", "0"},     {"--nonsense"},
-                                           {"--config", "/nowhere"}, {"frobnicate"}};
+                                           {"--max-procs", "0"},      {"--nonsense"},
+                                           {"--config", "/nowhere"},  {"frobnicate"}};
   for (const auto& arguments : kBad) {
     Process process(arguments);
     EXPECT_NE(process.errors(), "") << arguments.front();

@@ -11,7 +11,9 @@ namespace tailrace::http {
 constexpr bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 constexpr bool is_lower(char c) noexcept { return c >= 'a' && c <= 'z'; }
 constexpr bool is_upper(char c) noexcept { return c >= 'A' && c <= 'Z'; }
-constexpr bool is_alphanumeric(char c) noexcept { return is_digit(c) || is_lower(c) || is_upper(c); }
+constexpr bool is_alphanumeric(char c) noexcept {
+  return is_digit(c) || is_lower(c) || is_upper(c);
+}
 constexpr char to_lower(char c) noexcept { return is_upper(c) ? static_cast<char>(c + 32) : c; }
 
 // RFC 9110 5.6.2.

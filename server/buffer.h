@@ -1,8 +1,9 @@
-// Buffer: a growing run of bytes out of a per-worker pool, with head room in front, so that a response's
-// head is written before its body and both leave in one send. Buffer memory is not managed memory.
+// Buffer: a growing run of bytes out of a per-worker pool, with head room in front, so that a
+// response's head is written before its body and both leave in one send. Buffer memory is not
+// managed memory.
 //
-// Movable, owned by one fiber at a time; returns its memory to the pool of the worker that destroys it.
-// Memory of more than kMaxPooledBytes is freed instead of pooled; a worker's pool holds at most
+// Movable, owned by one fiber at a time; returns its memory to the pool of the worker that destroys
+// it. Memory of more than kMaxPooledBytes is freed instead of pooled; a worker's pool holds at most
 // kMaxPoolBytes. Growth doubles and is bounded by kMaxBytes: append() beyond it returns false.
 #pragma once
 
@@ -17,7 +18,7 @@ namespace tailrace::http {
 class Buffer {
  public:
   static constexpr std::size_t kHeadRoomBytes = 1024;
-  static constexpr std::size_t kPaddingBytes = 64;  // readable behind the end, for simdjson
+  static constexpr std::size_t kPaddingBytes = 64;       // readable behind the end, for simdjson
   static constexpr std::size_t kFirstBytes = 16 * 1024;  // of memory; pooled sizes: 16, 32, 64 KiB
   static constexpr std::size_t kMaxPooledBytes = 64 * 1024;
   static constexpr std::size_t kMaxPoolBytes = 4 * 1024 * 1024;
@@ -43,7 +44,8 @@ class Buffer {
   // Room for `bytes` more at the end (and the padding); null if that would pass kMaxBytes or the
   // memory cannot be had. Write there, then commit what was written.
   char* reserve(std::size_t bytes) noexcept {
-    if (bytes <= room()) [[likely]] return memory_ + end_;
+    if (bytes <= room()) [[likely]]
+      return memory_ + end_;
     return grow(bytes);
   }
   void commit(std::size_t bytes) noexcept { end_ += static_cast<std::uint32_t>(bytes); }

@@ -1,13 +1,13 @@
 // See cgroup.h.
 #include "server/cgroup.h"
 
+#include <sched.h>
+#include <sys/stat.h>
 #include <algorithm>
 #include <cmath>
 #include <fstream>
-#include <sched.h>
 #include <sstream>
 #include <string_view>
-#include <sys/stat.h>
 #include <vector>
 
 #include "server/units.h"
@@ -58,9 +58,8 @@ std::optional<Group> find_group(const std::string& root, std::string_view contro
     const std::vector<std::string> before = words(line.substr(0, dash), ' ');
     const std::vector<std::string> after = words(line.substr(dash + 3), ' ');
     if (before.size() < 5 || after.size() < 3) continue;
-    const bool matches = controller.empty()
-                             ? after[0] == "cgroup2"
-                             : after[0] == "cgroup" && lists(after[2], controller);
+    const bool matches = controller.empty() ? after[0] == "cgroup2"
+                                            : after[0] == "cgroup" && lists(after[2], controller);
     if (!matches) continue;
     Group group{root + before[4], *own};
     const std::string& shown = before[3];  // a container's mount shows a part of the hierarchy

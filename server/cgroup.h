@@ -1,7 +1,8 @@
 // What the control group allows this process: CPUs by quota, bytes of memory. Reads v2 and v1.
 //
-// In a container /proc/self/cgroup names a path of the host that does not exist below the mount: then
-// the mount's root is ours. Limits of the groups above hold too, so the smallest on the way up counts.
+// In a container /proc/self/cgroup names a path of the host that does not exist below the mount:
+// then the mount's root is ours. Limits of the groups above hold too, so the smallest on the way up
+// counts.
 #pragma once
 
 #include <cstdint>

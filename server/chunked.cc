@@ -21,8 +21,8 @@ ChunkedDecoder::Result ChunkedDecoder::decode(char*& to, const char*& from,
                                               const char* end) noexcept {
   while (from != end) {
     if (state_ == State::kData) {
-      const std::size_t bytes =
-          static_cast<std::size_t>(std::min<std::uint64_t>(size_, static_cast<std::uint64_t>(end - from)));
+      const std::size_t bytes = static_cast<std::size_t>(
+          std::min<std::uint64_t>(size_, static_cast<std::uint64_t>(end - from)));
       if (to != from) std::memmove(to, from, bytes);
       to += bytes;
       from += bytes;

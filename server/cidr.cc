@@ -1,12 +1,12 @@
 // See cidr.h.
 #include "server/cidr.h"
 
-#include <algorithm>
 #include <arpa/inet.h>
-#include <cstring>
 #include <netinet/in.h>
-#include <string>
 #include <sys/socket.h>
+#include <algorithm>
+#include <cstring>
+#include <string>
 
 #include "server/units.h"
 

@@ -1,9 +1,9 @@
 // See config.h.
 #include "server/config.h"
 
-#include <algorithm>
 #include <unistd.h>
 #include <yaml-cpp/yaml.h>
+#include <algorithm>
 
 namespace tailrace::http {
 namespace {
@@ -38,7 +38,8 @@ std::optional<std::string> apply_duration(const std::string& text, std::int64_t 
                                           std::int64_t& to) {
   const std::optional<std::int64_t> duration = parse_duration(text);
   if (!duration || *duration < least) {
-    return "expected a duration such as 250ms, 10s or 2m, from " + format_duration(least) + " to 24h";
+    return "expected a duration such as 250ms, 10s or 2m, from " + format_duration(least) +
+           " to 24h";
   }
   to = *duration;
   return std::nullopt;
@@ -75,9 +76,11 @@ const std::vector<Setting>& table() {
       {{"listen", "HOST:PORT", "public listener; port 0 picks one, printed [127.0.0.1:8080]"},
        {"TAILRACE_LISTEN"},
        [](Config& config, const std::string& text) {
-         return store(parse_host_port(text), config.listen, "expected HOST:PORT, as in 0.0.0.0:8080");
+         return store(parse_host_port(text), config.listen,
+                      "expected HOST:PORT, as in 0.0.0.0:8080");
        }},
-      {{"admin", "HOST:PORT|off", "admin listener: /debug, and /metrics /healthz /readyz again [127.0.0.1:6060]"},
+      {{"admin", "HOST:PORT|off",
+        "admin listener: /debug, and /metrics /healthz /readyz again [127.0.0.1:6060]"},
        {"TAILRACE_ADMIN"},
        [](Config& config, const std::string& text) -> std::optional<std::string> {
          if (text == "off") {
@@ -88,7 +91,8 @@ const std::vector<Setting>& table() {
          return store(parse_host_port(text), *config.admin,
                       "expected HOST:PORT, as in 127.0.0.1:6060, or off");
        }},
-      {{"admin-allow", "CIDR,...", "clients that may use /debug when the admin listener is not on loopback"},
+      {{"admin-allow", "CIDR,...",
+        "clients that may use /debug when the admin listener is not on loopback"},
        {"TAILRACE_ADMIN_ALLOW"},
        [](Config& config, const std::string& text) -> std::optional<std::string> {
          config.admin_allow.clear();
@@ -117,7 +121,8 @@ const std::vector<Setting>& table() {
          config.gc_percent = text == "off" ? -1 : static_cast<int>(*percent);
          return std::nullopt;
        }},
-      {{"memory-limit", "SIZE|off", "soft limit, in B KiB MiB GiB TiB [90 % of the cgroup's limit, else off]"},
+      {{"memory-limit", "SIZE|off",
+        "soft limit, in B KiB MiB GiB TiB [90 % of the cgroup's limit, else off]"},
        {"TAILRACE_MEMORY_LIMIT", "GOMEMLIMIT"},
        [](Config& config, const std::string& text) -> std::optional<std::string> {
          const std::optional<std::uint64_t> bytes = text == "off" ? kOff : parse_size(text);
@@ -126,8 +131,11 @@ const std::vector<Setting>& table() {
          config.memory_limit_given = true;
          return std::nullopt;
        }},
-      {{"debug", "K=V,...", "gctrace=1, gcstoptheworld=1"}, {"TAILRACE_DEBUG", "GODEBUG"}, apply_debug},
-      {{"access-log", "off|errors|all", "JSON lines on stderr; errors: status >= 500, or over 1 s [errors]"},
+      {{"debug", "K=V,...", "gctrace=1, gcstoptheworld=1"},
+       {"TAILRACE_DEBUG", "GODEBUG"},
+       apply_debug},
+      {{"access-log", "off|errors|all",
+        "JSON lines on stderr; errors: status >= 500, or over 1 s [errors]"},
        {"TAILRACE_ACCESS_LOG"},
        [](Config& config, const std::string& text) -> std::optional<std::string> {
          if (text == "off") {
@@ -141,7 +149,8 @@ const std::vector<Setting>& table() {
          }
          return std::nullopt;
        }},
-      {{"drain-delay", "TIME", "from /readyz 503 to closed listeners [1s; 0s if stderr is a terminal]"},
+      {{"drain-delay", "TIME",
+        "from /readyz 503 to closed listeners [1s; 0s if stderr is a terminal]"},
        {"TAILRACE_DRAIN_DELAY"},
        [](Config& config, const std::string& text) {
          return apply_duration(text, 0, config.drain_delay_ns.emplace());
@@ -151,19 +160,28 @@ const std::vector<Setting>& table() {
        [](Config& config, const std::string& text) {
          return apply_duration(text, 0, config.drain_deadline_ns);
        }},
-      {{"limits.header_bytes", "SIZE", ""}, {}, [](Config& config, const std::string& text) {
+      {{"limits.header_bytes", "SIZE", ""},
+       {},
+       [](Config& config, const std::string& text) {
          return apply_size(text, 256, kMaxHeaderBytes, config.limits.header_bytes);
        }},
-      {{"limits.target_bytes", "SIZE", ""}, {}, [](Config& config, const std::string& text) {
+      {{"limits.target_bytes", "SIZE", ""},
+       {},
+       [](Config& config, const std::string& text) {
          return apply_size(text, 64, kMaxHeaderBytes, config.limits.target_bytes);
        }},
-      {{"limits.body_bytes", "SIZE", ""}, {}, [](Config& config, const std::string& text) {
+      {{"limits.body_bytes", "SIZE", ""},
+       {},
+       [](Config& config, const std::string& text) {
          return apply_size(text, 0, kGiB / 2, config.limits.body_bytes);
        }},
-      {{"limits.unmatched_body_bytes", "SIZE", ""}, {}, [](Config& config, const std::string& text) {
+      {{"limits.unmatched_body_bytes", "SIZE", ""},
+       {},
+       [](Config& config, const std::string& text) {
          return apply_size(text, 0, kGiB / 2, config.limits.unmatched_body_bytes);
        }},
-      {{"limits.connections", "N", ""}, {},
+      {{"limits.connections", "N", ""},
+       {},
        [](Config& config, const std::string& text) -> std::optional<std::string> {
          const std::optional<std::uint64_t> count = parse_count(text);
          if (!count || *count < 1 || *count > 16'000'000) {
@@ -172,28 +190,42 @@ const std::vector<Setting>& table() {
          config.limits.connections = *count;
          return std::nullopt;
        }},
-      {{"limits.min_bytes_per_s", "SIZE", ""}, {}, [](Config& config, const std::string& text) {
+      {{"limits.min_bytes_per_s", "SIZE", ""},
+       {},
+       [](Config& config, const std::string& text) {
          std::size_t bytes = 0;
          auto error = apply_size(text, 1, kGiB, bytes);
          if (!error) config.limits.min_bytes_per_s = bytes;
          return error;
        }},
-      {{"timeouts.header", "TIME", ""}, {}, [](Config& config, const std::string& text) {
+      {{"timeouts.header", "TIME", ""},
+       {},
+       [](Config& config, const std::string& text) {
          return apply_duration(text, 10 * kMillisecond, config.timeouts.header_ns);
        }},
-      {{"timeouts.idle", "TIME", ""}, {}, [](Config& config, const std::string& text) {
+      {{"timeouts.idle", "TIME", ""},
+       {},
+       [](Config& config, const std::string& text) {
          return apply_duration(text, 10 * kMillisecond, config.timeouts.idle_ns);
        }},
-      {{"timeouts.body_grace", "TIME", ""}, {}, [](Config& config, const std::string& text) {
+      {{"timeouts.body_grace", "TIME", ""},
+       {},
+       [](Config& config, const std::string& text) {
          return apply_duration(text, 10 * kMillisecond, config.timeouts.body_grace_ns);
        }},
-      {{"timeouts.write_grace", "TIME", ""}, {}, [](Config& config, const std::string& text) {
+      {{"timeouts.write_grace", "TIME", ""},
+       {},
+       [](Config& config, const std::string& text) {
          return apply_duration(text, 10 * kMillisecond, config.timeouts.write_grace_ns);
        }},
-      {{"timeouts.linger", "TIME", ""}, {}, [](Config& config, const std::string& text) {
+      {{"timeouts.linger", "TIME", ""},
+       {},
+       [](Config& config, const std::string& text) {
          return apply_duration(text, 0, config.timeouts.linger_ns);
        }},
-      {{"timeouts.slow_request", "TIME", ""}, {}, [](Config& config, const std::string& text) {
+      {{"timeouts.slow_request", "TIME", ""},
+       {},
+       [](Config& config, const std::string& text) {
          return apply_duration(text, 0, config.timeouts.slow_request_ns);
        }},
   };
@@ -309,8 +341,8 @@ std::string describe(const Config& config) {
   std::string text = "listen=" + to_string(config.listen);
   text += " admin=" + (config.admin ? to_string(*config.admin) : std::string("off"));
   text += " max-procs=" + std::to_string(config.max_procs);
-  text += " gc-percent=" + (config.gc_percent < 0 ? std::string("off")
-                                                  : std::to_string(config.gc_percent));
+  text += " gc-percent=" +
+          (config.gc_percent < 0 ? std::string("off") : std::to_string(config.gc_percent));
   text += " memory-limit=" + or_off(config.memory_limit);
   if (config.memory_limit != kOff) text += " (not enforced by this version)";
   text += std::string(" gctrace=") + (config.gc_trace ? "1" : "0") + " gcstoptheworld=1";

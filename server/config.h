@@ -1,5 +1,5 @@
-// The service's settings and where they come from: a flag wins over TAILRACE_*, that over the variable
-// that Go's users know, that over the configuration file, that over the default.
+// The service's settings and where they come from: a flag wins over TAILRACE_*, that over the
+// variable that Go's users know, that over the configuration file, that over the default.
 //
 // One table (config.cc) names every setting once; flags, variables and file are read through it.
 #pragma once
@@ -22,8 +22,8 @@ namespace tailrace::http {
 struct Config {
   HostPort listen{"127.0.0.1", 8080};
   std::optional<HostPort> admin = HostPort{"127.0.0.1", 6060};  // nothing: off
-  unsigned max_procs = 0;                                         // 0: allowed_cpus()
-  int gc_percent = 100;                                           // -1: off
+  unsigned max_procs = 0;                                       // 0: allowed_cpus()
+  int gc_percent = 100;                                         // -1: off
   std::uint64_t memory_limit = kOff;
   bool memory_limit_given = false;  // else: 90 % of the control group's
   bool gc_trace = false;
@@ -49,8 +49,8 @@ struct ConfigSources {
 };
 
 struct SettingInfo {
-  std::string name;       // of the flag without dashes; with a dot: in the file only
-  std::string value;      // placeholder in --help
+  std::string name;   // of the flag without dashes; with a dot: in the file only
+  std::string value;  // placeholder in --help
   std::string help;
   bool in_file_only() const { return name.find('.') != std::string::npos; }
 };
@@ -59,8 +59,8 @@ const std::vector<SettingInfo>& settings();
 // Fills the config, or says what is wrong, where it came from, and what would be right.
 std::optional<std::string> read_config(const ConfigSources& sources, Config& config);
 
-// Reads YAML into names and values: nested maps become "limits.body_bytes", underscores of top-level
-// names become dashes. Returns an error message or nothing.
+// Reads YAML into names and values: nested maps become "limits.body_bytes", underscores of
+// top-level names become dashes. Returns an error message or nothing.
 std::optional<std::string> read_config_file(const std::string& path,
                                             std::map<std::string, std::string>& entries);
 

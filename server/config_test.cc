@@ -3,10 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <unistd.h>
 #include <cstdlib>
 #include <fstream>
 #include <map>
-#include <unistd.h>
 
 namespace tailrace::http {
 namespace {

@@ -1,13 +1,15 @@
 // The record of a connection: all that an idle one costs (128 bytes; no fiber, no buffer).
 //
-// It is a fiber::Job: readiness of an idle connection pushes the record to a run queue, a warm fiber
-// serves what has arrived, and the record is idle again. If that fiber has to wait, readiness makes
-// the fiber ready instead. One atomic word decides who acts; see server/DESIGN.md [http.record].
+// It is a fiber::Job: readiness of an idle connection pushes the record to a run queue, a warm
+// fiber serves what has arrived, and the record is idle again. If that fiber has to wait, readiness
+// makes the fiber ready instead. One atomic word decides who acts; see server/DESIGN.md
+// [http.record].
 //
 //   kFree     in the slab's free list                         -> kIdle by adopt()
 //   kIdle     nobody runs; readable edge                      -> kRunning, the job is pushed
 //             deadline passed, or drain                       -> kClosing
-//   kRunning  a job in a queue, or a fiber that runs          -> kIdle, kReading, kWriting, kClosing
+//   kRunning  a job in a queue, or a fiber that runs          -> kIdle, kReading, kWriting,
+//   kClosing
 //             an edge only leaves its bit; the CAS that leaves kRunning refuses while it is set
 //   kReading  the fiber in `fiber` is parked for input        -> kRunning, the fiber is pushed
 //   kWriting  the same, for room to send
@@ -133,8 +135,7 @@ class alignas(64) Connection final : public fiber::Job {
     std::uint32_t state = state_.load(std::memory_order_relaxed);
     for (;;) {
       const bool stay = (state & edges) != 0;
-      const std::uint32_t next =
-          stay ? state & ~edges : (state & ~(kModeMask | kExpired)) | mode;
+      const std::uint32_t next = stay ? state & ~edges : (state & ~(kModeMask | kExpired)) | mode;
       // Release pairs with the acquire of on_event() and on_deadline(); acquire pairs with their
       // release: who goes on because of an edge sees what came with it.
       if (state_.compare_exchange_weak(state, next, std::memory_order_acq_rel,
@@ -145,11 +146,9 @@ class alignas(64) Connection final : public fiber::Job {
   }
   bool try_idle() noexcept { return leave_running(kIdle, kReadEdge); }
 
-  // True if the last wait ended because its deadline had passed. Relaxed: the bit was set by the one
-  // who made this fiber ready, which orders it; only this fiber clears it.
-  bool expired() const noexcept {
-    return (state_.load(std::memory_order_relaxed) & kExpired) != 0;
-  }
+  // True if the last wait ended because its deadline had passed. Relaxed: the bit was set by the
+  // one who made this fiber ready, which orders it; only this fiber clears it.
+  bool expired() const noexcept { return (state_.load(std::memory_order_relaxed) & kExpired) != 0; }
   void clear_expired() noexcept { state_.fetch_and(~kExpired, std::memory_order_relaxed); }
   // Relaxed: a hang-up that is missed here has left kReadEdge too, and is met at leave_running().
   bool hung_up() const noexcept { return (state_.load(std::memory_order_relaxed) & kHangUp) != 0; }

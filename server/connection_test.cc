@@ -1,4 +1,5 @@
-// The record's state machine: every edge that comes at a wrong moment is kept, and none is seen twice.
+// The record's state machine: every edge that comes at a wrong moment is kept, and none is seen
+// twice.
 #include "server/connection.h"
 
 #include <gtest/gtest.h>
@@ -84,21 +85,20 @@ TEST(Connection, DrainTakesOnlyIdleOnes) {
   EXPECT_FALSE(record.connection.close_if_idle());
 }
 
-// One thread makes edges, one is the session: every unit of input that an edge announces is consumed
-// without a further edge, and the record is never run by two.
+// One thread makes edges, one is the session: every unit of input that an edge announces is
+// consumed without a further edge, and the record is never run by two.
 TEST(Connection, NoEdgeIsLostBetweenTwoThreads) {
   constexpr int kEdges = 200'000;
   Record record;
   std::atomic<int> input{0};
-  std::atomic<int> runs{0};      // jobs pushed and not yet taken
+  std::atomic<int> runs{0};  // jobs pushed and not yet taken
   std::atomic<bool> done{false};
   int consumed = 0;
   std::thread session([&] {
     while (true) {
       // Acquire pairs with the producer's release.
       if (runs.exchange(0, std::memory_order_acquire) == 0) {
-        if (done.load(std::memory_order_acquire) &&
-            runs.load(std::memory_order_acquire) == 0) {
+        if (done.load(std::memory_order_acquire) && runs.load(std::memory_order_acquire) == 0) {
           return;
         }
         std::this_thread::yield();

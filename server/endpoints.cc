@@ -10,8 +10,8 @@ namespace tailrace::http {
 void add_endpoints(Router& router, const Shared& shared, metrics::Exporter& exporter,
                    metrics::ScrapeInstruments& scrapes) {
   const RouteOptions no_body{.arena = false, .max_body_bytes = 0};
-  router.add(Method::kGet, "/healthz",
-             [](Request&) { return Response::text(200, "ok\n"); }, no_body);
+  router.add(
+      Method::kGet, "/healthz", [](Request&) { return Response::text(200, "ok\n"); }, no_body);
   router.add(
       Method::kGet, "/readyz",
       [&shared](Request&) {

@@ -1,6 +1,7 @@
 // Errors as clients see them: a status, a code (one word, stable) and a message, sent as
-// {"error":"code","message":"..."}. Handlers return the expected ones (not_found()) and throw HttpError
-// for the rest; what else they throw is a 500 whose text goes to the log and not to the client.
+// {"error":"code","message":"..."}. Handlers return the expected ones (not_found()) and throw
+// HttpError for the rest; what else they throw is a 500 whose text goes to the log and not to the
+// client.
 #pragma once
 
 #include <exception>
@@ -36,7 +37,8 @@ class BadRequest : public HttpError {
 
 // "bad_request" for 400, "internal" for what has no code of its own.
 std::string_view code_of_status(int status) noexcept;
-// "HTTP/1.1 200 OK\r\n"; for a status without a known phrase the phrase is empty. 100 <= status <= 599.
+// "HTTP/1.1 200 OK\r\n"; for a status without a known phrase the phrase is empty. 100 <= status <=
+// 599.
 std::string_view status_line(int status) noexcept;
 
 }  // namespace tailrace::http

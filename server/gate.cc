@@ -16,8 +16,8 @@ constexpr CharacterSet kTargetCharacters([](char c) {
 
 // reg-name, IPv4 and IPv6 literals and the port; sub-delims but the comma, which would be a list.
 constexpr CharacterSet kHostCharacters([](char c) {
-  return is_alphanumeric(c) || (c != '\0' && std::string_view("-._~%!$&'()*+;=:[]").find(c) !=
-                                                 std::string_view::npos);
+  return is_alphanumeric(c) ||
+         (c != '\0' && std::string_view("-._~%!$&'()*+;=:[]").find(c) != std::string_view::npos);
 });
 
 // Named here because basic_parser has a private is_digit, which members of Gate would find first.
@@ -29,9 +29,9 @@ std::string_view to_std(boost::beast::string_view text) noexcept {
 
 // A name that some proxy or CGI would take for one of the fields that frame or route a message.
 bool is_framing_alias(std::string_view name) noexcept {
-  static constexpr std::string_view kNames[] = {"content-length", "transfer-encoding", "host",
-                                                "connection",     "expect",            "upgrade",
-                                                "trailer",        "te",                "keep-alive"};
+  static constexpr std::string_view kNames[] = {
+      "content-length", "transfer-encoding", "host", "connection", "expect",
+      "upgrade",        "trailer",           "te",   "keep-alive"};
   for (const std::string_view framing : kNames) {
     if (name.size() != framing.size()) continue;
     bool same = true;
@@ -51,7 +51,8 @@ bool names_a_version(std::string_view text) noexcept {
   if (at == std::string_view::npos) return false;
   const std::string_view version = line.substr(at + 1);
   return version.size() == 8 && version.substr(0, 5) == "HTTP/" && is_digit(version[5]) &&
-         version[6] == '.' && is_digit(version[7]) && version != "HTTP/1.0" && version != "HTTP/1.1";
+         version[6] == '.' && is_digit(version[7]) && version != "HTTP/1.0" &&
+         version != "HTTP/1.1";
 }
 
 }  // namespace
@@ -117,16 +118,32 @@ Slice Gate::slice(std::string_view text) const noexcept {
 
 bool Gate::accept_method(verb method, std::string_view name, error_code& error) noexcept {
   switch (method) {
-    case verb::get: head_.method = Method::kGet; return true;
-    case verb::head: head_.method = Method::kHead; return true;
-    case verb::post: head_.method = Method::kPost; return true;
-    case verb::put: head_.method = Method::kPut; return true;
-    case verb::delete_: head_.method = Method::kDelete; return true;
-    case verb::patch: head_.method = Method::kPatch; return true;
-    case verb::options: head_.method = Method::kOptions; return true;
-    default: break;
+    case verb::get:
+      head_.method = Method::kGet;
+      return true;
+    case verb::head:
+      head_.method = Method::kHead;
+      return true;
+    case verb::post:
+      head_.method = Method::kPost;
+      return true;
+    case verb::put:
+      head_.method = Method::kPut;
+      return true;
+    case verb::delete_:
+      head_.method = Method::kDelete;
+      return true;
+    case verb::patch:
+      head_.method = Method::kPatch;
+      return true;
+    case verb::options:
+      head_.method = Method::kOptions;
+      return true;
+    default:
+      break;
   }
-  if (name.size() > kMaxMethodBytes || !all_of(name, [](char c) { return is_upper(c) || c == '-'; })) {
+  if (name.size() > kMaxMethodBytes ||
+      !all_of(name, [](char c) { return is_upper(c) || c == '-'; })) {
     refuse(400, "malformed method", error);
   } else {
     refuse(501, "this method is not implemented", error);

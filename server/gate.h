@@ -44,7 +44,8 @@ class Gate final : public boost::beast::http::basic_parser<true> {
   using string_view = boost::beast::string_view;
   using error_code = boost::beast::error_code;
 
-  // The callbacks of basic_parser. Those of bodies are never reached: the server reads bodies itself.
+  // The callbacks of basic_parser. Those of bodies are never reached: the server reads bodies
+  // itself.
   void on_request_impl(verb method, string_view name, string_view target, int version,
                        error_code& error) override;
   void on_field_impl(field id, string_view name, string_view value, error_code& error) override;

@@ -1,5 +1,5 @@
-// The gate as a table: raw bytes in, a status or the accepted fields out; and the same for every way in
-// which the bytes can be split over two reads, and byte by byte.
+// The gate as a table: raw bytes in, a status or the accepted fields out; and the same for every
+// way in which the bytes can be split over two reads, and byte by byte.
 #include "server/gate.h"
 
 #include <gtest/gtest.h>
@@ -49,8 +49,8 @@ int status_of(const std::string& text, const GateLimits& limits = kLimits) {
   return outcome.status;
 }
 
-// A head whose blank line never comes is not refused but waited for, and then it is late. Beast sees
-// a bare LF at once or only looks for the blank line, depending on how the bytes came.
+// A head whose blank line never comes is not refused but waited for, and then it is late. Beast
+// sees a bare LF at once or only looks for the blank line, depending on how the bytes came.
 bool agrees(int status, int expected, const char* name) {
   return status == expected ||
          (status == kIncomplete && std::string_view(name).substr(0, 3) == "lf_");
@@ -63,7 +63,9 @@ struct Case {
 };
 
 std::string get(const std::string& fields) { return "GET / HTTP/1.1\r\n" + fields + "\r\n"; }
-std::string post(const std::string& fields) { return "POST / HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n"; }
+std::string post(const std::string& fields) {
+  return "POST / HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n";
+}
 std::string line(const std::string& request_line) { return request_line + "\r\nHost: a\r\n\r\n"; }
 
 std::string many_fields(int count) {
@@ -163,10 +165,14 @@ std::vector<Case> cases() {
       {"quoted_coding", post("Transfer-Encoding: \"chunked\"\r\n"), 400},
       {"coding_parameter", post("Transfer-Encoding: chunked;a=b\r\n"), 400},
       {"coding_twice", post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"), 400},
-      {"coding_twice_other", post("Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n"), 400},
+      {"coding_twice_other", post("Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n"),
+       400},
       {"coding_underscore", post("Transfer_Encoding: chunked\r\n"), 400},
       {"coding_space_before_colon", post("Transfer-Encoding : chunked\r\n"), 400},
-      {"coding_vertical_tab", post("Transfer-Encoding: \x0b" "chunked\r\n"), 400},
+      {"coding_vertical_tab",
+       post("Transfer-Encoding: \x0b"
+            "chunked\r\n"),
+       400},
       {"coding_then_length", post("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n"), 400},
       {"length_then_coding", post("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"), 400},
       {"gzip_then_length", post("Transfer-Encoding: gzip\r\nContent-Length: 5\r\n"), 400},

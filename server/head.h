@@ -1,7 +1,8 @@
-// A request's head as the gate has accepted it: plain records of offsets into the connection's buffer.
+// A request's head as the gate has accepted it: plain records of offsets into the connection's
+// buffer.
 //
-// Offsets and not views, so that the buffer may move while a body is read: only `base` is set anew. The
-// field table is not cleared between requests; `fields` says how much of it counts.
+// Offsets and not views, so that the buffer may move while a body is read: only `base` is set anew.
+// The field table is not cleared between requests; `fields` says how much of it counts.
 #pragma once
 
 #include <cstdint>
@@ -65,7 +66,7 @@ struct Head {
   bool expect_continue;
   bool keep_alive;
   bool asterisk;  // OPTIONS *
-  Slice target;           // origin form, path and query
+  Slice target;   // origin form, path and query
   Slice path;
   Slice query;  // without the question mark
   Slice host;   // of the target's URI if it had one, else of the Host field

@@ -13,6 +13,8 @@ void require_json(const Request& request) {
                                         : "send application/json");
 }
 
-void throw_decode_error(const tailrace::json::Error& error) { throw HttpError(error.status, error.text()); }
+void throw_decode_error(const tailrace::json::Error& error) {
+  throw HttpError(error.status, error.text());
+}
 
 }  // namespace tailrace::http::internal

@@ -27,8 +27,8 @@ T* Request::json() {
   return decoded.value;
 }
 
-// Encoded at once, so the value need not outlive the call. Throws std::bad_alloc if the text would pass
-// the Buffer's bound.
+// Encoded at once, so the value need not outlive the call. Throws std::bad_alloc if the text would
+// pass the Buffer's bound.
 template <typename T>
 Response json(const T& value, int status = 200) {
   Response response(status, kJsonType);

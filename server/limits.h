@@ -1,5 +1,6 @@
 // Every bound of the server in one place, with its arithmetic. A value here is a default that the
-// configuration file may change (config.h checks the ranges), or a constant that other code relies on.
+// configuration file may change (config.h checks the ranges), or a constant that other code relies
+// on.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +14,8 @@ inline constexpr unsigned kMaxFields = 64;
 inline constexpr std::size_t kMaxHeaderBytes = 65'535;
 // Longest method name that gets a 501; the longest registered one has 17 characters.
 inline constexpr std::size_t kMaxMethodBytes = 32;
-// "path/segments", parameters of one pattern, pairs of one query string (a table of 8-byte entries).
+// "path/segments", parameters of one pattern, pairs of one query string (a table of 8-byte
+// entries).
 inline constexpr unsigned kMaxSegments = 32;
 inline constexpr unsigned kMaxParams = 8;
 inline constexpr unsigned kMaxQueryPairs = 64;
@@ -38,13 +40,14 @@ inline constexpr int kAcceptBatch = 64;
 inline constexpr std::size_t kReservedDescriptors = 128;
 
 struct Limits {
-  std::size_t header_bytes = 8 * 1024;   // request line and fields; above: 431. One buffer holds 15 KiB.
+  std::size_t header_bytes =
+      8 * 1024;  // request line and fields; above: 431. One buffer holds 15 KiB.
   std::size_t target_bytes = 4 * 1024;   // above: 414
   std::size_t body_bytes = 1024 * 1024;  // of a route that names no limit of its own; above: 413
   // Body of a request that no route takes: read up to here to keep the connection, else closed.
   std::size_t unmatched_body_bytes = 64 * 1024;
-  // A record is 128 bytes and the kernel's part of a connection about 4 KiB: 65 536 are 8 and 256 MiB.
-  // Less if RLIMIT_NOFILE leaves less. Above: 503 and close.
+  // A record is 128 bytes and the kernel's part of a connection about 4 KiB: 65 536 are 8 and 256
+  // MiB. Less if RLIMIT_NOFILE leaves less. Above: 503 and close.
   std::size_t connections = 65'536;
   // Bodies and answers that move slower than this, after their grace, are given up. A body of 1 MiB
   // thus has 1024 s at most, and a connection that drips holds its buffer no longer.
@@ -52,11 +55,11 @@ struct Limits {
 };
 
 struct Timeouts {
-  std::int64_t header_ns = 10'000'000'000;      // from a request's first byte to the end of its head
-  std::int64_t idle_ns = 75'000'000'000;        // between requests
+  std::int64_t header_ns = 10'000'000'000;  // from a request's first byte to the end of its head
+  std::int64_t idle_ns = 75'000'000'000;    // between requests
   std::int64_t body_grace_ns = 10'000'000'000;  // then min_bytes_per_s holds
   std::int64_t write_grace_ns = 10'000'000'000;
-  std::int64_t linger_ns = 500'000'000;         // half-closed, for the client to read the last status
+  std::int64_t linger_ns = 500'000'000;  // half-closed, for the client to read the last status
   std::int64_t slow_request_ns = 1'000'000'000;  // logged in mode `errors`
 };
 

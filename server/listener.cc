@@ -1,13 +1,13 @@
 // See listener.h.
 #include "server/listener.h"
 
-#include <algorithm>
-#include <boost/system/error_code.hpp>
-#include <cerrno>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <algorithm>
+#include <boost/system/error_code.hpp>
+#include <cerrno>
 
 #include "gcruntime/os/clock.h"
 #include "server/limits.h"
@@ -32,7 +32,8 @@ std::string remedy(const error_code& error, const std::string& host, std::uint16
     case EADDRINUSE:
       return "another process listens there: stop it, or choose another port (0 picks a free one)";
     case EACCES:
-      return "ports below 1024 need the capability CAP_NET_BIND_SERVICE: choose a port above, not " +
+      return "ports below 1024 need the capability CAP_NET_BIND_SERVICE: choose a port above, "
+             "not " +
              std::to_string(port);
     case EADDRNOTAVAIL:
       return "this machine has no address " + host + ": use 127.0.0.1, or 0.0.0.0 for all";
@@ -58,10 +59,11 @@ std::optional<std::string> Listener::open(const std::string& host, std::uint16_t
   };
   error_code error;
   tcp::resolver resolver(acceptor_.get_executor());
-  const auto found = resolver.resolve(host, std::to_string(port),
-                                      tcp::resolver::passive | tcp::resolver::numeric_service, error);
+  const auto found = resolver.resolve(
+      host, std::to_string(port), tcp::resolver::passive | tcp::resolver::numeric_service, error);
   if (error || found.empty()) {
-    return "cannot resolve " + host + ": " + error.message() + "; give an address such as 127.0.0.1";
+    return "cannot resolve " + host + ": " + error.message() +
+           "; give an address such as 127.0.0.1";
   }
   const tcp::endpoint endpoint = found.begin()->endpoint();
   acceptor_.open(endpoint.protocol(), error);

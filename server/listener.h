@@ -1,8 +1,8 @@
-// A listening socket: accepts on the main thread's io_context and hands each connection to the poller
-// with the fewest. All calls on that thread.
+// A listening socket: accepts on the main thread's io_context and hands each connection to the
+// poller with the fewest. All calls on that thread.
 //
-// When descriptors or memory run out it waits (10 ms, doubling to 1 s) instead of spinning on a socket
-// that stays readable; when all records are taken, a connection is answered 503 and closed.
+// When descriptors or memory run out it waits (10 ms, doubling to 1 s) instead of spinning on a
+// socket that stays readable; when all records are taken, a connection is answered 503 and closed.
 #pragma once
 
 #include <boost/asio/io_context.hpp>

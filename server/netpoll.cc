@@ -6,7 +6,8 @@
 namespace tailrace::http {
 
 void Netpoll::start(unsigned workers) {
-  // Whoever gets a connection has the fewest, so no poller ever holds more than its share, rounded up.
+  // Whoever gets a connection has the fewest, so no poller ever holds more than its share, rounded
+  // up.
   const std::size_t share = (capacity_ + workers - 1) / workers;
   for (unsigned i = 0; i < workers; ++i) {
     pollers_.push_back(std::make_unique<Poller>(share, serve_));

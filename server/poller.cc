@@ -1,14 +1,14 @@
 // See poller.h.
 #include "server/poller.h"
 
-#include <algorithm>
-#include <cerrno>
-#include <new>
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <algorithm>
+#include <cerrno>
+#include <new>
 
 #include "gcruntime/base/check.h"
 #include "gcruntime/os/clock.h"
@@ -158,7 +158,8 @@ void Poller::advance(fiber::ReadyList& ready) noexcept {
         if (connection.mode() == Connection::kClosing) return true;
         break;
     }
-    // Whoever runs says the next deadline when it waits again; until then a look each second will do.
+    // Whoever runs says the next deadline when it waits again; until then a look each second will
+    // do.
     constexpr std::uint64_t kSecondOfTicks = 15;
     wheel_.link_at(connection, kSecondOfTicks);
     return true;

@@ -1,12 +1,13 @@
 // One worker's poller: an epoll instance, an eventfd that wakes it, a slab of connection records, a
 // timing wheel and the closing queue. Its own worker polls it; any other may rescue it.
 //
-// Lock: guards the life of records, the wheel, and what an epoll_wait of a rescuer returned. The owner
-// takes it after its epoll_wait, never around it; a rescuer try-locks around the whole look. Nobody
-// holds two. Closing: a finished record is pushed to the closing queue, and whoever holds or gets the
-// lock empties it, so no one is woken for a close; a pusher that finds the lock taken leaves the record
-// to the holder, who looks again after unlocking (seq_cst on both words: [http.close] in DESIGN.md).
-// An event that was fetched before its record was closed is known by the generation and dropped.
+// Lock: guards the life of records, the wheel, and what an epoll_wait of a rescuer returned. The
+// owner takes it after its epoll_wait, never around it; a rescuer try-locks around the whole look.
+// Nobody holds two. Closing: a finished record is pushed to the closing queue, and whoever holds or
+// gets the lock empties it, so no one is woken for a close; a pusher that finds the lock taken
+// leaves the record to the holder, who looks again after unlocking (seq_cst on both words:
+// [http.close] in DESIGN.md). An event that was fetched before its record was closed is known by
+// the generation and dropped.
 #pragma once
 
 #include <atomic>
@@ -40,7 +41,8 @@ class alignas(64) Poller final {
   void arm(Connection& connection, std::int64_t deadline_ns) noexcept;
   // The running session's last act: the record and its descriptor are closed. Any worker.
   void finish(Connection& connection) noexcept;
-  // For drain, any thread: closes the idle ones; or ends all streams, so that who waits for one wakes.
+  // For drain, any thread: closes the idle ones; or ends all streams, so that who waits for one
+  // wakes.
   void close_idle() noexcept;
   void shutdown_all() noexcept;
 

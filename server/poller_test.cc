@@ -1,15 +1,15 @@
-// The poller alone, without a scheduler: events become jobs, deadlines close, records are reused, wakes
-// stick, rescues and closes from several threads leave nothing behind.
+// The poller alone, without a scheduler: events become jobs, deadlines close, records are reused,
+// wakes stick, rescues and closes from several threads leave nothing behind.
 #include "server/poller.h"
 
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <cerrno>
 #include <fcntl.h>
 #include <sys/socket.h>
-#include <thread>
 #include <unistd.h>
+#include <atomic>
+#include <cerrno>
+#include <thread>
 #include <vector>
 
 #include "gcruntime/os/clock.h"

@@ -30,9 +30,9 @@ bool percent_decode(std::string_view text, bool plus_is_space, Buffer& out) {
 bool Query::add(std::string_view name, std::string_view value) {
   Pair& pair = pairs_[count_++];
   if (base_ != nullptr) {  // nothing is escaped
-    pair = {static_cast<std::uint16_t>(name.data() - base_), static_cast<std::uint16_t>(name.size()),
-            static_cast<std::uint16_t>(value.data() - base_),
-            static_cast<std::uint16_t>(value.size())};
+    pair = {
+        static_cast<std::uint16_t>(name.data() - base_), static_cast<std::uint16_t>(name.size()),
+        static_cast<std::uint16_t>(value.data() - base_), static_cast<std::uint16_t>(value.size())};
     return true;
   }
   const std::size_t name_at = decoded_.size();

@@ -12,9 +12,12 @@ std::string value(std::string_view text, std::string_view name) {
   Query query;
   query.set_text(text);
   switch (query.parse()) {
-    case Query::Result::kBadEscape: return "(bad)";
-    case Query::Result::kTooManyPairs: return "(many)";
-    case Query::Result::kOk: break;
+    case Query::Result::kBadEscape:
+      return "(bad)";
+    case Query::Result::kTooManyPairs:
+      return "(many)";
+    case Query::Result::kOk:
+      break;
   }
   return std::string(query.find(name).value_or("(none)"));
 }

@@ -7,12 +7,13 @@ namespace tailrace::http {
 
 void Request::settle(const char* old_base) noexcept {
   query_.set_text(head_.view(head_.query));
-  // An escaped path has all its parameters in decoded_path_; else all lie in the head, whose old memory
-  // may be gone: so numbers are subtracted, not pointers.
+  // An escaped path has all its parameters in decoded_path_; else all lie in the head, whose old
+  // memory may be gone: so numbers are subtracted, not pointers.
   if (old_base == head_.base || !decoded_path_.empty()) return;
   for (unsigned i = 0; i < params_.count; ++i) {
-    params_.values[i].data = head_.base + (reinterpret_cast<std::uintptr_t>(params_.values[i].data) -
-                                           reinterpret_cast<std::uintptr_t>(old_base));
+    params_.values[i].data =
+        head_.base + (reinterpret_cast<std::uintptr_t>(params_.values[i].data) -
+                      reinterpret_cast<std::uintptr_t>(old_base));
   }
 }
 
@@ -25,9 +26,12 @@ std::string_view Request::param_text(std::string_view name) const {
 
 std::optional<std::string_view> Request::query_text(std::string_view name) {
   switch (query_.parse()) {
-    case Query::Result::kOk: break;
-    case Query::Result::kBadEscape: throw BadRequest("malformed escape in the query");
-    case Query::Result::kTooManyPairs: throw BadRequest("too many query parameters");
+    case Query::Result::kOk:
+      break;
+    case Query::Result::kBadEscape:
+      throw BadRequest("malformed escape in the query");
+    case Query::Result::kTooManyPairs:
+      throw BadRequest("too many query parameters");
   }
   return query_.find(name);
 }

@@ -1,7 +1,8 @@
-// A request as handlers see it: views into the connection's buffer, valid until the handler returns.
+// A request as handlers see it: views into the connection's buffer, valid until the handler
+// returns.
 //
-// Owned by the fiber that serves it. What a parameter of the path or the query does not fulfil is thrown
-// as HttpError and becomes the reply.
+// Owned by the fiber that serves it. What a parameter of the path or the query does not fulfil is
+// thrown as HttpError and becomes the reply.
 #pragma once
 
 #include <charconv>
@@ -68,8 +69,8 @@ class Request {
   gc::AllocCounts alloc() const noexcept { return fiber::alloc_counts() - alloc_at_start_; }
   int peer_socket() const noexcept { return fd_; }
 
-  // A parameter of the route's pattern. A segment that is no T makes the path unknown: 404. A name that
-  // the pattern does not have is a bug (500).
+  // A parameter of the route's pattern. A segment that is no T makes the path unknown: 404. A name
+  // that the pattern does not have is a bug (500).
   template <typename T>
   T param(std::string_view name) const {
     if (std::optional<T> value = internal::convert<T>(param_text(name))) return *std::move(value);
@@ -85,8 +86,8 @@ class Request {
     throw_bad_query(name);
   }
 
-  // The body decoded into a managed T; throws HttpError for what is no JSON (400), no T (400, 422), or
-  // declared as another type (415). Defined in server/json_body.h.
+  // The body decoded into a managed T; throws HttpError for what is no JSON (400), no T (400, 422),
+  // or declared as another type (415). Defined in server/json_body.h.
   template <typename T>
   T* json();
 

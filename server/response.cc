@@ -21,13 +21,18 @@ BOOST_DESCRIBE_STRUCT(ErrorBody, (), (error, message))
 
 bool belongs_to_server(std::string_view name) noexcept {
   switch (name.size()) {
-    case 4: return equal_ignoring_case(name, "date");
-    case 10: return equal_ignoring_case(name, "connection");
+    case 4:
+      return equal_ignoring_case(name, "date");
+    case 10:
+      return equal_ignoring_case(name, "connection");
     case 12:
       return equal_ignoring_case(name, "content-type") || equal_ignoring_case(name, "x-request-id");
-    case 14: return equal_ignoring_case(name, "content-length");
-    case 17: return equal_ignoring_case(name, "transfer-encoding");
-    default: return false;
+    case 14:
+      return equal_ignoring_case(name, "content-length");
+    case 17:
+      return equal_ignoring_case(name, "transfer-encoding");
+    default:
+      return false;
   }
 }
 
@@ -45,7 +50,8 @@ Response::Response(int status, std::string_view content_type, Buffer body) noexc
     : body_(std::move(body)), content_type_(content_type), status_(status) {
   TAILRACE_CHECK_VALUE(status >= 200 && status < 600, "a final status is 200 to 599", status);
   // The usual ones are known to be sound by their address.
-  TAILRACE_CHECK(content_type.data() == kJsonType.data() || content_type.data() == kTextType.data() ||
+  TAILRACE_CHECK(content_type.data() == kJsonType.data() ||
+                     content_type.data() == kTextType.data() ||
                      (content_type.size() <= kMaxTypeBytes && is_field_value(content_type)),
                  "a content type is at most 96 bytes without control characters");
 }
@@ -59,8 +65,8 @@ Response Response::text(int status, std::string_view body, std::string_view cont
 
 Response& Response::header(std::string_view name, std::string_view value) & {
   if (name.empty() || !all_of(name, is_token) || belongs_to_server(name)) {
-    throw std::invalid_argument("this response field's name is not a token, or the server sets it: " +
-                                std::string(name));
+    throw std::invalid_argument(
+        "this response field's name is not a token, or the server sets it: " + std::string(name));
   }
   if (!is_field_value(value)) {
     throw std::invalid_argument("control character in the value of response field " +
@@ -85,7 +91,8 @@ Response& Response::header(std::string_view name, std::string_view value) & {
 
 Response error(int status, std::string_view code, std::string_view message) {
   Response response(status, kJsonType);
-  if (!json::encode(ErrorBody{code.empty() ? code_of_status(status) : code, message}, response.body())) {
+  if (!json::encode(ErrorBody{code.empty() ? code_of_status(status) : code, message},
+                    response.body())) {
     throw std::bad_alloc();
   }
   return response;

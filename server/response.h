@@ -1,8 +1,8 @@
-// What a handler answers: a status, a content type, a few more fields, and a body in a pooled Buffer
-// whose head room takes the head, so that both leave in one send.
+// What a handler answers: a status, a content type, a few more fields, and a body in a pooled
+// Buffer whose head room takes the head, so that both leave in one send.
 //
-// Movable; a move copies only the fields in use. The server adds Date, Content-Length, X-Request-ID and
-// Connection; a field of that name set here is refused. Owned by one fiber.
+// Movable; a move copies only the fields in use. The server adds Date, Content-Length, X-Request-ID
+// and Connection; a field of that name set here is refused. Owned by one fiber.
 #pragma once
 
 #include <cstddef>
@@ -20,12 +20,13 @@ inline constexpr std::string_view kTextType = "text/plain; charset=utf-8";
 
 class Response {
  public:
-  // Bytes of all further fields, separators included: a head is at most 1024 bytes (the Buffer's head
-  // room), of which the server's own fields and the content type take less than 384.
+  // Bytes of all further fields, separators included: a head is at most 1024 bytes (the Buffer's
+  // head room), of which the server's own fields and the content type take less than 384.
   static constexpr std::size_t kMaxFieldBytes = 640;
   static constexpr std::size_t kMaxTypeBytes = 96;
 
-  explicit Response(int status = 200, std::string_view content_type = {}, Buffer body = {}) noexcept;
+  explicit Response(int status = 200, std::string_view content_type = {},
+                    Buffer body = {}) noexcept;
   Response(Response&& other) noexcept
       : body_(std::move(other.body_)),
         content_type_(other.content_type_),
@@ -43,10 +44,11 @@ class Response {
   }
 
   // Copies the body. The content type is a literal or lives until the reply is written.
-  static Response text(int status, std::string_view body, std::string_view content_type = kTextType);
+  static Response text(int status, std::string_view body,
+                       std::string_view content_type = kTextType);
 
-  // Adds a field. Throws std::invalid_argument for a name that is no token or belongs to the server, or
-  // a value with a control character, and std::length_error when the fields do not fit.
+  // Adds a field. Throws std::invalid_argument for a name that is no token or belongs to the
+  // server, or a value with a control character, and std::length_error when the fields do not fit.
   Response& header(std::string_view name, std::string_view value) &;
   Response&& header(std::string_view name, std::string_view value) && {
     return std::move(header(name, value));

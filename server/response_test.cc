@@ -64,13 +64,13 @@ TEST(Response, ErrorsAreJson) {
 
 TEST(Error, HasTheContractsCodes) {
   const std::pair<int, const char*> kCodes[] = {
-      {400, "bad_request"},       {404, "not_found"},
+      {400, "bad_request"},        {404, "not_found"},
       {405, "method_not_allowed"}, {408, "request_timeout"},
-      {411, "length_required"},   {413, "payload_too_large"},
-      {414, "uri_too_long"},      {415, "unsupported_media_type"},
-      {422, "unprocessable"},     {431, "header_fields_too_large"},
-      {500, "internal"},          {501, "not_implemented"},
-      {503, "unavailable"},       {505, "http_version_not_supported"}};
+      {411, "length_required"},    {413, "payload_too_large"},
+      {414, "uri_too_long"},       {415, "unsupported_media_type"},
+      {422, "unprocessable"},      {431, "header_fields_too_large"},
+      {500, "internal"},           {501, "not_implemented"},
+      {503, "unavailable"},        {505, "http_version_not_supported"}};
   for (const auto& [status, code] : kCodes) EXPECT_EQ(code_of_status(status), code);
   EXPECT_EQ(HttpError(413, "x").code(), "payload_too_large");
   EXPECT_EQ(status_line(404), "HTTP/1.1 404 Not Found\r\n");

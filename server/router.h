@@ -1,9 +1,9 @@
 // The route table: patterns of segments, compiled to a trie at start and only read from then on.
 //
-// "/api/users/{id}" takes any non-empty segment, "{id:int}" one that is an int64. A static segment wins
-// over {x:int}, that over {x}; a branch that ends nowhere is left for the next. Segments are compared
-// percent-decoded; a trailing slash is a segment of its own, so "/a" and "/a/" differ. HEAD is answered
-// by GET's handler, OPTIONS by the table unless a route says otherwise.
+// "/api/users/{id}" takes any non-empty segment, "{id:int}" one that is an int64. A static segment
+// wins over {x:int}, that over {x}; a branch that ends nowhere is left for the next. Segments are
+// compared percent-decoded; a trailing slash is a segment of its own, so "/a" and "/a/" differ.
+// HEAD is answered by GET's handler, OPTIONS by the table unless a route says otherwise.
 #pragma once
 
 #include <array>
@@ -44,7 +44,7 @@ struct Route {
   std::string pattern;
   Handler handler;
   RouteOptions options;
-  std::vector<std::string> params;                     // names, in order
+  std::vector<std::string> params;                   // names, in order
   metrics::RouteInstruments* instruments = nullptr;  // set when the server starts
 };
 
@@ -56,7 +56,8 @@ struct Segment {
   std::string_view view() const noexcept { return {data, size}; }
 };
 
-// The decoded segments that parameters matched, in the order of the pattern; `count` of them are set.
+// The decoded segments that parameters matched, in the order of the pattern; `count` of them are
+// set.
 struct PathParams {
   PathParams() noexcept {}  // NOLINT: values
   unsigned count = 0;

@@ -15,16 +15,23 @@ Response nothing(Request&) { return no_content(); }
 
 class RouterTest : public testing::Test {
  protected:
-  void add(const char* pattern, Method method = Method::kGet) { router_.add(method, pattern, nothing); }
+  void add(const char* pattern, Method method = Method::kGet) {
+    router_.add(method, pattern, nothing);
+  }
   // The pattern that takes the path, or what came of it.
   std::string find(std::string_view path, Method method = Method::kGet) {
     const Router::Match match = router_.match(method, path, scratch_, params_);
     switch (match.outcome) {
-      case Router::Outcome::kRoute: return match.route->pattern;
-      case Router::Outcome::kNotFound: return "404";
-      case Router::Outcome::kMethodNotAllowed: return "405 " + std::string(match.allow);
-      case Router::Outcome::kOptions: return "options " + std::string(match.allow);
-      case Router::Outcome::kBadEscape: return "400";
+      case Router::Outcome::kRoute:
+        return match.route->pattern;
+      case Router::Outcome::kNotFound:
+        return "404";
+      case Router::Outcome::kMethodNotAllowed:
+        return "405 " + std::string(match.allow);
+      case Router::Outcome::kOptions:
+        return "options " + std::string(match.allow);
+      case Router::Outcome::kBadEscape:
+        return "400";
     }
     return "";
   }
@@ -120,8 +127,8 @@ TEST_F(RouterTest, DeepPathsAreBounded) {
 
 TEST_F(RouterTest, RefusesBadPatterns) {
   add("/taken/{a}");
-  for (const char* bad : {"", "x", "/{", "/{}", "/a{b}", "/{a}b", "/{a:float}", "/{a}/{a}", "/{:int}",
-                          "/taken/{b}"}) {
+  for (const char* bad : {"", "x", "/{", "/{}", "/a{b}", "/{a}b", "/{a:float}", "/{a}/{a}",
+                          "/{:int}", "/taken/{b}"}) {
     EXPECT_THROW(add(bad), std::invalid_argument) << bad;
   }
 }

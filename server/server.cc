@@ -1,9 +1,9 @@
 // See server.h.
 #include "server/server.h"
 
+#include <sys/resource.h>
 #include <algorithm>
 #include <chrono>
-#include <sys/resource.h>
 #include <thread>
 
 #include "gcruntime/gc/mutator.h"
@@ -43,9 +43,9 @@ std::size_t allowed_connections(std::size_t wanted) {
     if (::setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
   }
   if (limit.rlim_cur == RLIM_INFINITY) return wanted;
-  const std::size_t free =
-      limit.rlim_cur > 2 * kReservedDescriptors ? limit.rlim_cur - kReservedDescriptors
-                                                : limit.rlim_cur / 2;
+  const std::size_t free = limit.rlim_cur > 2 * kReservedDescriptors
+                               ? limit.rlim_cur - kReservedDescriptors
+                               : limit.rlim_cur / 2;
   return std::clamp<std::size_t>(wanted, 1, free);
 }
 
@@ -56,10 +56,10 @@ Server::Server(const Config& config, metrics::Registry& registry, metrics::Expor
       http_instruments_(registry),
       scrape_instruments_(registry),
       worker_states_(config.max_procs),
-      access_log_(config.access_log, config.max_procs, config.timeouts.slow_request_ns,
-                  log_descriptor,
-                  registry.counter({.name = "tailrace_access_log_dropped_total",
-                                    .help = "Access log records dropped because the ring was full."})),
+      access_log_(
+          config.access_log, config.max_procs, config.timeouts.slow_request_ns, log_descriptor,
+          registry.counter({.name = "tailrace_access_log_dropped_total",
+                            .help = "Access log records dropped because the ring was full."})),
       shared_{config_.limits,
               config_.timeouts,
               worker_states_,
@@ -93,8 +93,8 @@ void Server::start_workers() {
 
 std::optional<std::string> Server::listen() {
   const ListenerInstruments instruments{
-      registry_.counter({.name = "tailrace_http_accepted_connections_total",
-                         .help = "Connections accepted."}),
+      registry_.counter(
+          {.name = "tailrace_http_accepted_connections_total", .help = "Connections accepted."}),
       registry_.counter({.name = "tailrace_http_refused_connections_total",
                          .help = "Connections answered 503 because the limit was reached."}),
       registry_.counter({.name = "tailrace_http_accept_errors_total",
@@ -137,7 +137,8 @@ bool Server::run() {
   // Blocking here must not hold up a collection.
   gc::native([this] { context_.run(); });
   if (cut_off_) return false;
-  // The connections are gone; fibers that the program itself has spawned get what is left of the time.
+  // The connections are gone; fibers that the program itself has spawned get what is left of the
+  // time.
   while (scheduler_->stats().fibers != 0) {
     if (os::now_ns() > drain_deadline_ns_) return false;
     gc::native([] { std::this_thread::sleep_for(kDrainTick); });

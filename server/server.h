@@ -1,9 +1,9 @@
-// The server: workers with their netpoll, the two listeners, and the drain. App is one way to start it,
-// tests are another.
+// The server: workers with their netpoll, the two listeners, and the drain. App is one way to start
+// it, tests are another.
 //
-// Threads: start_workers(), listen() and run() on one thread, which must be attached to the collector
-// when routes' closures hold managed memory; request_drain() and the observers on any. Routers are
-// filled before start_workers() and only read afterwards.
+// Threads: start_workers(), listen() and run() on one thread, which must be attached to the
+// collector when routes' closures hold managed memory; request_drain() and the observers on any.
+// Routers are filled before start_workers() and only read afterwards.
 #pragma once
 
 #include <atomic>
@@ -52,8 +52,8 @@ class Server {
   std::optional<std::string> listen();
   HostPort address() const;
   std::optional<HostPort> admin_address() const;
-  // Takes connections and serves them until the drain has ended. True if every request could finish;
-  // false if the deadline cut some off, and then fibers may still run: leave by std::_Exit.
+  // Takes connections and serves them until the drain has ended. True if every request could
+  // finish; false if the deadline cut some off, and then fibers may still run: leave by std::_Exit.
   bool run();
   // Any thread. Twice is once.
   void request_drain();

@@ -1,12 +1,12 @@
-// Many connections and many threads: idle ones, churn, mixed load under collections, limits, a handler
-// that spins, and drains in the middle of it all.
+// Many connections and many threads: idle ones, churn, mixed load under collections, limits, a
+// handler that spins, and drains in the middle of it all.
 #include <gtest/gtest.h>
 
+#include <sys/resource.h>
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <string>
-#include <sys/resource.h>
 #include <thread>
 #include <vector>
 
@@ -41,7 +41,8 @@ void spin(milliseconds duration) {
 
 void add_routes(Router& router) {
   router.add(Method::kGet, "/hello", [](Request&) { return Response::text(200, "hello"); });
-  router.add(Method::kPost, "/echo", [](Request& request) { return Response::text(200, request.body()); });
+  router.add(Method::kPost, "/echo",
+             [](Request& request) { return Response::text(200, request.body()); });
   router.add(Method::kPost, "/item", [](Request& request) { return json(*request.json<Item>()); });
   router.add(Method::kGet, "/sleep", [](Request& request) {
     fiber::sleep_for_ns(request.query<std::int64_t>("ms").value_or(1) * 1'000'000);
@@ -86,8 +87,11 @@ TEST_P(LoadTest, ConnectionsComeAndGo) {
         TestClient client = server_.client();
         ASSERT_TRUE(client.connect());
         switch ((i + t) % 4) {
-          case 0: break;                                        // says nothing
-          case 1: client.send("GET /hello HTTP/1.1\r\nHo"); break;  // goes in the middle
+          case 0:
+            break;  // says nothing
+          case 1:
+            client.send("GET /hello HTTP/1.1\r\nHo");
+            break;  // goes in the middle
           case 2:
             client.send("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");  // does not wait
             break;
@@ -114,15 +118,17 @@ TEST_P(LoadTest, SixteenThreadsOfEverythingUnderCollections) {
       TestClient client = server_.client();
       for (int i = 0; i < 60; ++i) {
         const std::string id = std::to_string(t * 1000 + i);
-        const std::string item = "{\"id\":" + id + ",\"name\":\"a name of some length, number " + id +
-                                 "\",\"tags\":[\"alpha\",\"a somewhat longer tag " + id + "\"]}";
+        const std::string item = "{\"id\":" + id + ",\"name\":\"a name of some length, number " +
+                                 id + "\",\"tags\":[\"alpha\",\"a somewhat longer tag " + id +
+                                 "\"]}";
         const auto made = client.post_json("/item", item);
         ASSERT_TRUE(made);
         ASSERT_EQ(made->body, item);
         const std::string body(static_cast<std::size_t>(i) * 997, static_cast<char>('a' + t));
         const auto echoed = client.request("POST", "/echo", body);
         ASSERT_TRUE(echoed) << body.size();
-        ASSERT_TRUE(echoed->body == body) << body.size() << " " << echoed->status << " " << echoed->body.size();
+        ASSERT_TRUE(echoed->body == body)
+            << body.size() << " " << echoed->status << " " << echoed->body.size();
         ASSERT_EQ(client.get("/sleep?ms=1")->body, "slept");
         ASSERT_EQ(client.post_json("/item", "{\"id\":")->status, 400);
       }
@@ -131,7 +137,8 @@ TEST_P(LoadTest, SixteenThreadsOfEverythingUnderCollections) {
   for (std::thread& thread : threads) thread.join();
   done.store(true, std::memory_order_release);
   collector.join();
-  wait_until([this] { return server_.value("http_request_duration_seconds", "/item") == 16 * 120; });
+  wait_until(
+      [this] { return server_.value("http_request_duration_seconds", "/item") == 16 * 120; });
   EXPECT_EQ(server_.value("http_request_duration_seconds", "/echo"), 16 * 60);
   EXPECT_EQ(server_.value("tailrace_http_handler_exceptions_total"), 0);
 }
@@ -257,8 +264,8 @@ TEST(Limits, TooManyConnectionsGet503) {
   EXPECT_TRUE(server.client().get("/hello"));
 }
 
-// One worker spins for good: the connections whose home it is must not starve. Compared with what the
-// same clients see when nobody looks after the spinner, which is a whole spin per request.
+// One worker spins for good: the connections whose home it is must not starve. Compared with what
+// the same clients see when nobody looks after the spinner, which is a whole spin per request.
 TEST(Starvation, ASpinningHandlerDelaysOnlyItself) {
   constexpr int kSpinMs = 50;
   TestServer server(2, add_routes);
@@ -275,13 +282,14 @@ TEST(Starvation, ASpinningHandlerDelaysOnlyItself) {
   for (int i = 0; i < 400; ++i) {
     const auto begin = steady_clock::now();
     ASSERT_TRUE(clients[static_cast<std::size_t>(i) % clients.size()].get("/hello"));
-    latencies_ms.push_back(std::chrono::duration<double, std::milli>(steady_clock::now() - begin).count());
+    latencies_ms.push_back(
+        std::chrono::duration<double, std::milli>(steady_clock::now() - begin).count());
   }
   done.store(true, std::memory_order_release);
   spinner.join();
   std::sort(latencies_ms.begin(), latencies_ms.end());
-  // Half of the connections live on the spinner's worker; without rescue their median would be half a
-  // spin, so the third quartile of all would be about a quarter of one.
+  // Half of the connections live on the spinner's worker; without rescue their median would be half
+  // a spin, so the third quartile of all would be about a quarter of one.
   EXPECT_LT(latencies_ms[300], 0.4 * kSpinMs);
   RecordProperty("p99_ms", std::to_string(latencies_ms[396]));
 }
@@ -291,9 +299,8 @@ TEST(AccessLogOfTheServer, ShowsErrorsAndNotTheRest) {
       2,
       [](Router& router) {
         add_routes(router);
-        router.add(Method::kGet, "/fail/{x}", [](Request&) -> Response {
-          throw std::runtime_error("deep\nreason");
-        });
+        router.add(Method::kGet, "/fail/{x}",
+                   [](Request&) -> Response { throw std::runtime_error("deep\nreason"); });
       },
       [](Config& config) { config.access_log = AccessLogMode::kErrors; });
   TestClient client = server.client();
@@ -305,9 +312,11 @@ TEST(AccessLogOfTheServer, ShowsErrorsAndNotTheRest) {
     return log.find('\n') != std::string::npos;
   });
   EXPECT_EQ(log.find("/hello"), std::string::npos);
-  EXPECT_NE(log.find("\"status\":500,\"method\":\"GET\",\"route\":\"/fail/{x}\",\"target\":\"/fail/1?secret=%22\""),
+  EXPECT_NE(log.find("\"status\":500,\"method\":\"GET\",\"route\":\"/fail/{x}\",\"target\":\"/fail/"
+                     "1?secret=%22\""),
             std::string::npos);
-  EXPECT_NE(log.find("\"request_id\":\"req-1\",\"detail\":\"deep\\u000areason\"}"), std::string::npos);
+  EXPECT_NE(log.find("\"request_id\":\"req-1\",\"detail\":\"deep\\u000areason\"}"),
+            std::string::npos);
 }
 
 }  // namespace

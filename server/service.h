@@ -1,5 +1,6 @@
-// What sessions need beyond their connection. One Shared for the server, one Service for each listener
-// (public, admin): a route table of its own and, for admin, a guard. Both outlive every connection.
+// What sessions need beyond their connection. One Shared for the server, one Service for each
+// listener (public, admin): a route table of its own and, for admin, a guard. Both outlive every
+// connection.
 #pragma once
 
 #include <atomic>
@@ -27,8 +28,8 @@ struct Shared {
   metrics::Gauge& in_flight;
   metrics::Counter& exceptions;  // handlers that threw something else than HttpError
   metrics::Counter& refused;     // heads and bodies that the gate refused
-  // Set once, when the drain begins: replies carry Connection: close. Relaxed: no order is needed, the
-  // drain sweeps idle connections until there are none.
+  // Set once, when the drain begins: replies carry Connection: close. Relaxed: no order is needed,
+  // the drain sweeps idle connections until there are none.
   std::atomic<bool> draining{false};
   // What /readyz says. Relaxed: as above.
   std::atomic<bool> ready{false};
@@ -42,7 +43,8 @@ class Service {
   Service(Shared& shared, const Router& router, metrics::HttpInstruments& instruments)
       : shared_(shared), router_(router), unmatched_(instruments.route(kUnmatched)) {
     // Routes are labelled by their patterns.
-    for (const auto& route : router.routes()) route->instruments = &instruments.route(route->pattern);
+    for (const auto& route : router.routes())
+      route->instruments = &instruments.route(route->pattern);
   }
 
   const Router& router() const noexcept { return router_; }

@@ -71,8 +71,7 @@ bool Session::serve() {
       case Input::kNothing:
         // Later than the last, so the wheel need not know. A wake for nothing earns no time.
         if (started_ns_ != 0) {
-          connection_.extend_deadline(
-              Wheel::deadline_tick(started_ns_ + shared_.timeouts.idle_ns));
+          connection_.extend_deadline(Wheel::deadline_tick(started_ns_ + shared_.timeouts.idle_ns));
         }
         return !shared_.draining.load(std::memory_order_relaxed);
       case Input::kRefused:
@@ -274,7 +273,11 @@ bool Session::send_all(std::string_view text) {
     const long count = send_some(connection_.fd(), text.data() + sent, text.size() - sent);
     if (count >= 0) {
       sent += static_cast<std::size_t>(count);
-      if (sent == text.size()) return true;
+      if (sent == text.size()) {
+        // The idle time of a slow reader begins when it has read, not when it was answered.
+        if (started_ns != 0) started_ns_ = os::now_ns();
+        return true;
+      }
       // A short send means that the socket is full, but only a refused one brings an edge.
       continue;
     }

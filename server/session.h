@@ -1,6 +1,6 @@
-// A session serves what has arrived on one connection: read, parse, route, handle, write, and on while
-// there is input. It lives on the stack of a warm fiber from a readiness to the next idle state, and
-// holds pooled buffers only that long. See server/DESIGN.md [http.session].
+// A session serves what has arrived on one connection: read, parse, route, handle, write, and on
+// while there is input. It lives on the stack of a warm fiber from a readiness to the next idle
+// state, and holds pooled buffers only that long. See server/DESIGN.md [http.session].
 //
 // Runs on one fiber; after each wait perhaps on another worker, so nothing of a worker is kept.
 #pragma once
@@ -35,7 +35,8 @@ class Session {
   bool serve();
 
   // --- Reading
-  // Reads what is there, into in_. False: nothing; then drained_, or ended_ if nothing will ever come.
+  // Reads what is there, into in_. False: nothing; then drained_, or ended_ if nothing will ever
+  // come.
   bool fill();
   Input read_head();
   void make_room_for_head();
@@ -66,8 +67,8 @@ class Session {
   Service& service_;
   Shared& shared_;
   Buffer in_;
-  Buffer out_;  // replies to pipelined requests, not sent yet
-  std::int64_t started_ns_ = 0;   // of the request; the end of the last one if its bytes were there
+  Buffer out_;                   // replies to pipelined requests, not sent yet
+  std::int64_t started_ns_ = 0;  // of the request; the end of the last one if its bytes were there
   std::size_t message_bytes_ = 0;  // of in_: the head, then the whole message
   std::string_view body_;
   Refusal refusal_;

@@ -205,7 +205,8 @@ Session::Body Session::read_chunked_body(std::size_t limit) {
       started_ns = os::now_ns();
       if (head_.expect_continue && received == 0 && !send_continue()) return Body::kGone;
     }
-    if (in_.room() < kMinReadBytes && in_.reserve(std::max(kEagerBodyBytes, in_.size())) == nullptr) {
+    if (in_.room() < kMinReadBytes &&
+        in_.reserve(std::max(kEagerBodyBytes, in_.size())) == nullptr) {
       return Body::kTooLarge;
     }
     head_.base = in_.data();
@@ -214,12 +215,10 @@ Session::Body Session::read_chunked_body(std::size_t limit) {
   }
 }
 
-bool Session::send_continue() {
-  return flush() && send_all("HTTP/1.1 100 Continue\r\n\r\n");
-}
+bool Session::send_continue() { return flush() && send_all("HTTP/1.1 100 Continue\r\n\r\n"); }
 
-// The client may still be sending, and a close with unread input makes its kernel throw away what we
-// said last. So: say that we are done, and read on for a while.
+// The client may still be sending, and a close with unread input makes its kernel throw away what
+// we said last. So: say that we are done, and read on for a while.
 void Session::linger() {
   const int fd = connection_.fd();
   shutdown_send(fd);

@@ -31,15 +31,16 @@ void add_routes(Router& router) {
     return Response::text(200, std::to_string(request.query<int>("n").value_or(-1)) + "," +
                                    request.query<std::string>("s").value_or("none"));
   });
-  router.add(Method::kPost, "/echo", [](Request& request) {
-    return Response::text(200, request.body());
-  });
-  router.add(Method::kPost, "/echo/{name}", [](Request& request) {
-    return Response::text(200, std::string(request.param<std::string_view>("name")) + ":" +
-                                   request.query<std::string>("q").value_or("") + ":" +
-                                   std::string(request.header("X-Mark")) + ":" +
-                                   std::string(request.body()));
-  }, {.max_body_bytes = 8 * 1024 * 1024});
+  router.add(Method::kPost, "/echo",
+             [](Request& request) { return Response::text(200, request.body()); });
+  router.add(Method::kPost, "/echo/{name}",
+             [](Request& request) {
+               return Response::text(200, std::string(request.param<std::string_view>("name")) +
+                                              ":" + request.query<std::string>("q").value_or("") +
+                                              ":" + std::string(request.header("X-Mark")) + ":" +
+                                              std::string(request.body()));
+             },
+             {.max_body_bytes = 8 * 1024 * 1024});
   router.add(Method::kPost, "/tiny", [](Request&) { return no_content(); }, {.max_body_bytes = 10});
   router.add(Method::kGet, "/big", [](Request& request) {
     const std::size_t bytes = request.query<std::size_t>("bytes").value_or(1000);
@@ -48,8 +49,8 @@ void add_routes(Router& router) {
     return response;
   });
   router.add(Method::kGet, "/headers", [](Request& request) {
-    return Response::text(200, std::string(request.host()) + "|" + std::string(request.path()) + "|" +
-                                   std::string(request.query_string()) + "|" +
+    return Response::text(200, std::string(request.host()) + "|" + std::string(request.path()) +
+                                   "|" + std::string(request.query_string()) + "|" +
                                    std::string(request.request_id()))
         .header("X-Extra", "1");
   });
@@ -84,7 +85,8 @@ std::string talk(const TestServer& server, std::string_view bytes, bool shutdown
 
 int count(std::string_view text, std::string_view what) {
   int found = 0;
-  for (std::size_t at = 0; (at = text.find(what, at)) != std::string_view::npos; at += what.size()) {
+  for (std::size_t at = 0; (at = text.find(what, at)) != std::string_view::npos;
+       at += what.size()) {
     ++found;
   }
   return found;
@@ -110,7 +112,8 @@ TEST_P(SessionTest, KnowsItsOwnRoutes) {
   EXPECT_EQ(client.get("/readyz")->status, 200);
   const auto metrics = client.get("/metrics");
   EXPECT_EQ(metrics->header("Content-Type"), "text/plain; version=0.0.4; charset=utf-8");
-  EXPECT_NE(metrics->body.find("route=\"/healthz\",method=\"get\",code=\"200\"} 1"), std::string::npos);
+  EXPECT_NE(metrics->body.find("route=\"/healthz\",method=\"get\",code=\"200\"} 1"),
+            std::string::npos);
   EXPECT_EQ(client.request("POST", "/healthz", "x")->status, 405);
 }
 
@@ -132,8 +135,9 @@ TEST_P(SessionTest, ConvertsParameters) {
 
 TEST_P(SessionTest, HeadHasTheLengthAndNoBody) {
   const std::string text =
-      talk(server_, "HEAD /hello/x HTTP/1.1\r\nHost: a\r\n\r\nHEAD /nowhere HTTP/1.1\r\nHost: a\r\n\r\n"
-                        "GET /hello/y HTTP/1.1\r\nHost: a\r\n\r\n");
+      talk(server_,
+           "HEAD /hello/x HTTP/1.1\r\nHost: a\r\n\r\nHEAD /nowhere HTTP/1.1\r\nHost: a\r\n\r\n"
+           "GET /hello/y HTTP/1.1\r\nHost: a\r\n\r\n");
   EXPECT_EQ(count(text, "Content-Length: 7\r\n"), 2);
   EXPECT_EQ(count(text, "hello"), 1);
   EXPECT_EQ(count(text, "HTTP/1.1 404"), 1);
@@ -176,9 +180,10 @@ TEST_P(SessionTest, TakesOverSaneRequestIds) {
 }
 
 TEST_P(SessionTest, PassesWhatTheRequestSays) {
-  EXPECT_NE(talk(server_, "GET http://b:1/headers?x=y HTTP/1.1\r\nHost: a\r\nX-Request-ID: i\r\n\r\n")
-                .find("\r\nX-Extra: 1\r\n\r\nb:1|/headers|x=y|i"),
-            std::string::npos);
+  EXPECT_NE(
+      talk(server_, "GET http://b:1/headers?x=y HTTP/1.1\r\nHost: a\r\nX-Request-ID: i\r\n\r\n")
+          .find("\r\nX-Extra: 1\r\n\r\nb:1|/headers|x=y|i"),
+      std::string::npos);
 }
 
 TEST_P(SessionTest, AnswersPipelinedRequestsInOrder) {
@@ -223,8 +228,7 @@ TEST_P(SessionTest, ReadsBodiesOfEverySize) {
   for (const std::size_t bytes : {0u, 1u, 100u, 15'000u, 16'384u, 70'000u, 300'000u, 3'000'000u}) {
     const std::string body = repeated('x', bytes);
     // The parameters and fields must survive the buffer's moves.
-    const auto response =
-        client.request("POST", "/echo/n%20m?q=1%2B1", body, {{"X-Mark", "mark"}});
+    const auto response = client.request("POST", "/echo/n%20m?q=1%2B1", body, {{"X-Mark", "mark"}});
     ASSERT_TRUE(response) << bytes;
     EXPECT_EQ(response->status, 200);
     EXPECT_TRUE(response->body == "n m:1+1:mark:" + body)
@@ -276,8 +280,9 @@ TEST_P(SessionTest, EverySplitGivesTheSameReply) {
 }
 
 TEST_P(SessionTest, SkipsOneEmptyLine) {
-  EXPECT_EQ(count(talk(server_, "\r\nGET /hello/x HTTP/1.1\r\nHost: a\r\n\r\n\r\n"
-                                    "GET /hello/y HTTP/1.1\r\nHost: a\r\n\r\n"),
+  EXPECT_EQ(count(talk(server_,
+                       "\r\nGET /hello/x HTTP/1.1\r\nHost: a\r\n\r\n\r\n"
+                       "GET /hello/y HTTP/1.1\r\nHost: a\r\n\r\n"),
                   "200 OK"),
             2);
   EXPECT_EQ(count(talk(server_, "\r\n\r\nGET /hello/x HTTP/1.1\r\nHost: a\r\n\r\n", false),
@@ -288,27 +293,37 @@ TEST_P(SessionTest, SkipsOneEmptyLine) {
 TEST_P(SessionTest, ExpectContinue) {
   TestClient client = server_.client();
   ASSERT_TRUE(client.connect());
-  ASSERT_TRUE(client.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"));
+  ASSERT_TRUE(client.send(
+      "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"));
   EXPECT_EQ(client.read_some(100), "HTTP/1.1 100 Continue\r\n\r\n");
   ASSERT_TRUE(client.send("hello"));
   EXPECT_EQ(client.read_response()->body, "hello");
-  ASSERT_TRUE(client.send("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n"));
+  ASSERT_TRUE(
+      client.send("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nExpect: "
+                  "100-continue\r\n\r\n"));
   EXPECT_EQ(client.read_some(100), "HTTP/1.1 100 Continue\r\n\r\n");
   ASSERT_TRUE(client.send("1\r\nx\r\n0\r\n\r\n"));
   EXPECT_EQ(client.read_response()->body, "x");
   // Who does not wait is not told.
-  ASSERT_TRUE(client.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\nhi"));
+  ASSERT_TRUE(client.send(
+      "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\nhi"));
   const auto response = client.read_response();
   EXPECT_EQ(response->body, "hi");
   // What would be refused is refused before the body comes.
-  EXPECT_NE(talk(server_, "POST /tiny HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\n",
-                     false).find("HTTP/1.1 413"),
-            std::string::npos);
-  const std::string unmatched = talk(
-      server_, "POST /none HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\n", false);
+  EXPECT_NE(
+      talk(server_,
+           "POST /tiny HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\n",
+           false)
+          .find("HTTP/1.1 413"),
+      std::string::npos);
+  const std::string unmatched =
+      talk(server_,
+           "POST /none HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\n",
+           false);
   EXPECT_EQ(unmatched.rfind("HTTP/1.1 404", 0), 0u);
   EXPECT_NE(unmatched.find("Connection: close"), std::string::npos);
-  EXPECT_EQ(talk(server_, "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: more\r\n\r\n").rfind("HTTP/1.1 417", 0),
+  EXPECT_EQ(talk(server_, "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: more\r\n\r\n")
+                .rfind("HTTP/1.1 417", 0),
             0u);
 }
 
@@ -325,10 +340,10 @@ TEST_P(SessionTest, Http10) {
 }
 
 TEST_P(SessionTest, ConnectionCloseIsTheLastReply) {
-  const std::string text =
-      talk(server_, "GET /hello/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-                        "GET /hello/y HTTP/1.1\r\nHost: a\r\n\r\n",
-               false);
+  const std::string text = talk(server_,
+                                "GET /hello/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+                                "GET /hello/y HTTP/1.1\r\nHost: a\r\n\r\n",
+                                false);
   EXPECT_EQ(count(text, "\r\nDate: "), 1);
   EXPECT_NE(text.find("Connection: close"), std::string::npos);
 }
@@ -361,13 +376,19 @@ TEST_P(SessionTest, ErrorsOfHandlers) {
 // The status must arrive although the client goes on sending: no reset before it is read.
 TEST_P(SessionTest, RefusalsLinger) {
   const std::pair<std::string, const char*> kCases[] = {
-      {"POST /tiny HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + repeated('x', 100'000), "413"},
-      {"POST /tiny HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n" + repeated('x', 100'000), "413"},
-      {"POST /none HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + repeated('x', 100'000), "404"},
+      {"POST /tiny HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + repeated('x', 100'000),
+       "413"},
+      {"POST /tiny HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n" +
+           repeated('x', 100'000),
+       "413"},
+      {"POST /none HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + repeated('x', 100'000),
+       "404"},
       {"GET /" + repeated('x', 100'000), "414"},
       {"GET / HTTP/1.1\r\nX: " + repeated('x', 100'000), "431"},
       {"GET / HTTP/1.1\r\nX : 1\r\n\r\n" + repeated('x', 100'000), "400"},
-      {"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n" + repeated('x', 100'000), "400"},
+      {"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n" +
+           repeated('x', 100'000),
+       "400"},
       {"BREW / HTTP/1.1\r\nHost: a\r\n\r\n" + repeated('x', 100'000), "501"},
       {"GET / HTTP/3.0\r\nHost: a\r\n\r\n" + repeated('x', 100'000), "505"}};
   for (const auto& [bytes, status] : kCases) {
@@ -387,13 +408,15 @@ TEST_P(SessionTest, RefusalsLinger) {
 
 TEST_P(SessionTest, RefusedSmugglersGetNoSecondReply) {
   const std::string kSecond = "GET /hello/smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
-  for (const char* fields : {"Transfer-Encoding: xchunked\r\n", "Transfer-Encoding: gzip\r\n",
-                             "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n",
-                             "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
-                             "Content-Length: 0\r\nContent-Length: 44\r\n", "Content-Length: 0, 44\r\n",
-                             "Content_Length: 44\r\n", "Transfer-Encoding:\r\n chunked\r\n"}) {
-    const std::string text = talk(
-        server_, "POST /echo HTTP/1.1\r\nHost: a\r\n" + std::string(fields) + "\r\n" + kSecond, false);
+  for (const char* fields :
+       {"Transfer-Encoding: xchunked\r\n", "Transfer-Encoding: gzip\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n",
+        "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
+        "Content-Length: 0\r\nContent-Length: 44\r\n", "Content-Length: 0, 44\r\n",
+        "Content_Length: 44\r\n", "Transfer-Encoding:\r\n chunked\r\n"}) {
+    const std::string text =
+        talk(server_, "POST /echo HTTP/1.1\r\nHost: a\r\n" + std::string(fields) + "\r\n" + kSecond,
+             false);
     EXPECT_EQ(text.rfind("HTTP/1.1 400", 0), 0u) << fields;
     EXPECT_EQ(count(text, "\r\nDate: "), 1) << fields;
     EXPECT_EQ(count(text, "smuggled"), 0) << fields;
@@ -402,9 +425,10 @@ TEST_P(SessionTest, RefusedSmugglersGetNoSecondReply) {
 
 TEST_P(SessionTest, BodiesOfUnmatchedRequestsAreReadOver) {
   const std::string text = talk(
-      server_, "POST /none HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
-               "DELETE /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"
-               "GET /hello/x HTTP/1.1\r\nHost: a\r\n\r\n");
+      server_,
+      "POST /none HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
+      "DELETE /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"
+      "GET /hello/x HTTP/1.1\r\nHost: a\r\n\r\n");
   EXPECT_EQ(count(text, "HTTP/1.1 404"), 1);
   EXPECT_EQ(count(text, "HTTP/1.1 405"), 1);
   EXPECT_EQ(count(text, "HTTP/1.1 200"), 1);
@@ -430,7 +454,8 @@ TEST_P(SessionTest, EmptyHandlersResponsesAndRouteLimits) {
   EXPECT_EQ(response->header("Content-Length"), "");
   response = client.request("POST", "/tiny", "01234567890");
   EXPECT_EQ(response->status, 413);
-  EXPECT_EQ(response->body, "{\"error\":\"payload_too_large\",\"message\":\"the request body is too large\"}");
+  EXPECT_EQ(response->body,
+            "{\"error\":\"payload_too_large\",\"message\":\"the request body is too large\"}");
 }
 
 }  // namespace

@@ -1,9 +1,9 @@
 // See socket.h.
 #include "server/socket.h"
 
-#include <cerrno>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <cerrno>
 
 namespace tailrace::http {
 

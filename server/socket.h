@@ -1,7 +1,7 @@
 // The system calls of a session, as values: a count of bytes, or a negative errno.
 //
-// Never inlined: a fiber may resume on another thread, compilers keep the address of errno over calls,
-// so errno is read in the very function that made the call.
+// Never inlined: a fiber may resume on another thread, compilers keep the address of errno over
+// calls, so errno is read in the very function that made the call.
 #pragma once
 
 #include <cstddef>

@@ -1,8 +1,8 @@
 // The library's front door: a service in one include. Installed as <tailrace/tailrace.h>.
 //
 // Everyday names stand in namespace tailrace. json(value) is tailrace::http::json, because
-// tailrace::json is the namespace of encoder and decoder: `using namespace tailrace::http;` in a file of
-// handlers brings everything.
+// tailrace::json is the namespace of encoder and decoder: `using namespace tailrace::http;` in a
+// file of handlers brings everything.
 #pragma once
 
 #include "gcruntime/gcruntime.h"

@@ -1,5 +1,5 @@
-// Counts calls of operator new in the whole test program, so that a test can say that a request makes
-// none.
+// Counts calls of operator new in the whole test program, so that a test can say that a request
+// makes none.
 #pragma once
 
 #include <cstdint>

@@ -2,14 +2,14 @@
 #include "server/test_client.h"
 
 #include <arpa/inet.h>
-#include <cerrno>
-#include <charconv>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
+#include <cerrno>
+#include <charconv>
 
 #include "server/ascii.h"
 

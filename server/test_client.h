@@ -1,5 +1,5 @@
-// TestClient: a small blocking HTTP/1.1 client over a loopback socket, for tests of services and for the
-// healthcheck command. Knows no fibers; one thread at a time.
+// TestClient: a small blocking HTTP/1.1 client over a loopback socket, for tests of services and
+// for the healthcheck command. Knows no fibers; one thread at a time.
 //
 // It can also send raw bytes and read what comes, for tests of what no proper client sends.
 #pragma once
@@ -52,7 +52,8 @@ class TestClient {
   bool send(std::string_view bytes);
   // The next complete answer; the head of one to HEAD says how long a body would be, so say so.
   std::optional<ClientResponse> read_response(bool to_head = false);
-  // Everything up to the server's end; nullopt if it does not end in time. `reset`: it ended by RST.
+  // Everything up to the server's end; nullopt if it does not end in time. `reset`: it ended by
+  // RST.
   std::optional<std::string> read_to_end(bool* reset = nullptr);
   // At most so many bytes, what is there; empty at the end or when nothing comes in time.
   std::string read_some(std::size_t bytes);

@@ -1,16 +1,16 @@
-// A server for the tests of this folder: on its own thread, on free ports, drained at the end. It fails
-// the test if connections, fibers or requests in flight are left behind.
+// A server for the tests of this folder: on its own thread, on free ports, drained at the end. It
+// fails the test if connections, fibers or requests in flight are left behind.
 #pragma once
 
 #include <gtest/gtest.h>
 
 #include <fcntl.h>
+#include <unistd.h>
 #include <functional>
 #include <future>
 #include <optional>
 #include <string>
 #include <thread>
-#include <unistd.h>
 
 #include "gcruntime/gc/mutator.h"
 #include "metrics/exporter.h"
@@ -80,8 +80,8 @@ class TestServer {
   }
   void expect_cut_off() { expect_finished_ = false; }
 
-  // The sum over all series of a family that have the label value, 0 if there are none. Counters and
-  // gauges by value, histograms by count.
+  // The sum over all series of a family that have the label value, 0 if there are none. Counters
+  // and gauges by value, histograms by count.
   double value(const std::string& family, const std::string& label_value = {}) const {
     double sum = 0;
     for (const metrics::Family& candidate : registry_->gather()) {
@@ -93,7 +93,7 @@ class TestServer {
         }
         if (!matches) continue;
         sum += candidate.kind == metrics::Kind::kHistogram ? static_cast<double>(series.count)
-                                                            : series.value;
+                                                           : series.value;
       }
     }
     return sum;

@@ -1,8 +1,8 @@
 // Who is late: heads, bodies, readers, idlers. Limits are small; outcomes are asserted, not times.
 #include <gtest/gtest.h>
 
-#include <string>
 #include <sys/socket.h>
+#include <string>
 
 #include "server/request.h"
 #include "server/response.h"
@@ -15,16 +15,15 @@ constexpr std::size_t kHugeBytes = 64 * 1024 * 1024;
 constexpr std::int64_t kMillisecond = 1'000'000;
 
 void add_routes(Router& router) {
-  router.add(Method::kPost, "/echo", [](Request& request) { return Response::text(200, request.body()); },
+  router.add(Method::kPost, "/echo",
+             [](Request& request) { return Response::text(200, request.body()); },
              {.max_body_bytes = 64 * 1024 * 1024});
   router.add(Method::kGet, "/hello", [](Request&) { return Response::text(200, "hello"); });
-  router.add(Method::kGet, "/big", [](Request&) {
-    return Response::text(200, std::string(32 * 1024 * 1024, 'b'));
-  });
+  router.add(Method::kGet, "/big",
+             [](Request&) { return Response::text(200, std::string(32 * 1024 * 1024, 'b')); });
   // More than sockets' buffers ever hold.
-  router.add(Method::kGet, "/huge", [](Request&) {
-    return Response::text(200, std::string(kHugeBytes, 'b'));
-  });
+  router.add(Method::kGet, "/huge",
+             [](Request&) { return Response::text(200, std::string(kHugeBytes, 'b')); });
 }
 
 void hurry(Config& config) {
@@ -78,7 +77,8 @@ TEST_P(TimeoutTest, SilentConnectionsAreClosedWithoutAWord) {
 }
 
 TEST_P(TimeoutTest, ALateBodyGets408) {
-  for (const char* framing : {"Content-Length: 100\r\n\r\nhel", "Transfer-Encoding: chunked\r\n\r\n5\r\nhel"}) {
+  for (const char* framing :
+       {"Content-Length: 100\r\n\r\nhel", "Transfer-Encoding: chunked\r\n\r\n5\r\nhel"}) {
     TestClient client = connected();
     ASSERT_TRUE(client.send(std::string("POST /echo HTTP/1.1\r\nHost: a\r\n") + framing));
     const auto text = client.read_to_end();
@@ -105,7 +105,8 @@ INSTANTIATE_TEST_SUITE_P(Workers, PatienceTest, testing::Values(1u, 2u, 4u));
 TEST_P(PatienceTest, ASlowReaderGetsAllOfABigResponse) {
   TestClient client = server_.client();
   ASSERT_TRUE(client.connect());
-  ASSERT_TRUE(client.send("GET /big HTTP/1.1\r\nHost: a\r\n\r\nGET /hello HTTP/1.1\r\nHost: a\r\n\r\n"));
+  ASSERT_TRUE(
+      client.send("GET /big HTTP/1.1\r\nHost: a\r\n\r\nGET /hello HTTP/1.1\r\nHost: a\r\n\r\n"));
   std::string text;
   for (int i = 0; i < 50; ++i) {
     text += client.read_some(10'000);
@@ -117,9 +118,8 @@ TEST_P(PatienceTest, ASlowReaderGetsAllOfABigResponse) {
     ASSERT_FALSE(more.empty());
     text += more;
   }
-  EXPECT_EQ(text.find_first_not_of('b', head), head + 32u * 1024 * 1024 < text.size()
-                                                   ? head + 32u * 1024 * 1024
-                                                   : std::string::npos);
+  EXPECT_EQ(text.find_first_not_of('b', head),
+            head + 32u * 1024 * 1024 < text.size() ? head + 32u * 1024 * 1024 : std::string::npos);
   // The pipelined reply stands behind it.
   std::string rest = text.substr(head + 32u * 1024 * 1024);
   while (rest.find("hello") == std::string::npos) {

@@ -1,5 +1,5 @@
-// Settings as people write them: sizes, durations, counts, addresses. Pure functions; nullopt for what
-// is malformed or out of range.
+// Settings as people write them: sizes, durations, counts, addresses. Pure functions; nullopt for
+// what is malformed or out of range.
 #pragma once
 
 #include <cstdint>

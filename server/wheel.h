@@ -1,10 +1,10 @@
 // A timing wheel over the connections of one poller: slots of 2^26 ns (67 ms), 1024 of them.
 //
-// Lazy: a connection is linked once and its deadline is a word that the session overwrites. When its
-// slot comes round the deadline is read: passed, it expires; else it is linked again where it belongs,
-// or at the horizon (68 s). So an active keep-alive connection costs one store a request and one
-// relink a minute. Only a deadline that moves nearer is relinked at once (Poller::arm).
-// All of it under the poller's lock.
+// Lazy: a connection is linked once and its deadline is a word that the session overwrites. When
+// its slot comes round the deadline is read: passed, it expires; else it is linked again where it
+// belongs, or at the horizon (68 s). So an active keep-alive connection costs one store a request
+// and one relink a minute. Only a deadline that moves nearer is relinked at once (Poller::arm). All
+// of it under the poller's lock.
 #pragma once
 
 #include <array>
@@ -38,14 +38,16 @@ class Wheel {
   // Where its deadline is, or at the horizon.
   void link(Connection& connection) noexcept;
   // So many ticks from now.
-  void link_at(Connection& connection, std::uint64_t ticks) noexcept { insert(connection, now_ + ticks); }
+  void link_at(Connection& connection, std::uint64_t ticks) noexcept {
+    insert(connection, now_ + ticks);
+  }
   void unlink(Connection& connection) noexcept;
   // The tick of the first slot in use, or kNever.
   std::uint64_t next_tick() const noexcept;
 
-  // Visits the slots up to now_tick. `expire(connection)` is called for each connection whose deadline
-  // has passed, unlinked; it returns false to stop (the connection is linked again and visited next
-  // time). It may link the connection.
+  // Visits the slots up to now_tick. `expire(connection)` is called for each connection whose
+  // deadline has passed, unlinked; it returns false to stop (the connection is linked again and
+  // visited next time). It may link the connection.
   template <typename Expire>
   void advance(std::uint64_t now_tick, Expire expire) noexcept {
     // Slept over a whole turn: every slot is due once.

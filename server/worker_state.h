@@ -19,7 +19,8 @@ class alignas(64) WorkerState {
   // "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n", formatted once a second.
   std::string_view date_line() noexcept {
     const std::time_t now = std::time(nullptr);
-    if (now != date_second_) [[unlikely]] format_date(now);
+    if (now != date_second_) [[unlikely]]
+      format_date(now);
     return {date_, kDateBytes};
   }
 

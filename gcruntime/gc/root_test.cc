@@ -157,8 +157,11 @@ TEST_F(RootTest, LivesInAnExceptionInFlight) {
 }
 
 TEST_F(RootTest, OwnsContainers) {
-  auto vector = std::make_unique<Root<Vector<Member<Node>>>>();
-  EXPECT_TRUE((*vector)->empty());
+  std::unique_ptr<Root<Vector<Member<Node>>>> vector;
+  in_own_frame([&] {
+    vector = std::make_unique<Root<Vector<Member<Node>>>>();
+    EXPECT_TRUE((*vector)->empty());
+  });
   const Disguised node = with_node(1, [&](Node* object) { (*vector)->push_back(object); });
   EXPECT_TRUE(alive(node));
   std::unique_ptr<Root<Vector<Member<Node>>>> copy;
