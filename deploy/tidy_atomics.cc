@@ -385,6 +385,8 @@ void check_atomics(const std::vector<File>& files, std::vector<Finding>& finding
     collect(file, code, tree);
   }
   for (const File& file : files) {
+    // Tests may take the default, which is the strongest: they count and wait, and prove no order.
+    if (ends_with_any(file.path, {"_test.cc", "_fixture.h", "fake_netpoll.h"})) continue;
     if (const auto found = codes.find(file.path); found != codes.end()) {
       Checker(file, found->second, tree, findings).run();
     }

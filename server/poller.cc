@@ -92,7 +92,9 @@ void Poller::poll(std::int64_t timeout_ns, fiber::ReadyList& ready) {
   lock_.lock();
   sleeping_until_tick_ = 0;
   const bool woken = dispatch(events, count, ready);
-  advance(ready);
+  // Exact only when the wheel may have ended the wait: a coarse clock that lags behind it would
+  // make the next wait end at once, and again.
+  advance(count > 0 ? os::coarse_now_ns() : os::now_ns(), ready);
   lock_.unlock();
   empty_closing_queue();
   if (woken) {
@@ -106,7 +108,7 @@ bool Poller::rescue(fiber::ReadyList& ready) {
   epoll_event events[kEventsPerPoll];
   const int count = ::epoll_wait(epoll_fd_, events, kEventsPerPoll, 0);
   dispatch(events, count, ready);
-  advance(ready);
+  advance(os::coarse_now_ns(), ready);
   lock_.unlock();
   empty_closing_queue();
   return true;
@@ -144,8 +146,8 @@ bool Poller::dispatch(const epoll_event* events, int count, fiber::ReadyList& re
   return woken;
 }
 
-void Poller::advance(fiber::ReadyList& ready) noexcept {
-  wheel_.advance(Wheel::tick_at(os::now_ns()), [&](Connection& connection) {
+void Poller::advance(std::int64_t now_ns, fiber::ReadyList& ready) noexcept {
+  wheel_.advance(Wheel::tick_at(now_ns), [&](Connection& connection) {
     if (ready.full()) return false;
     switch (connection.on_deadline()) {
       case Connection::Wake::kJob:

@@ -64,7 +64,7 @@ class alignas(64) Poller final {
 
   // True if the eventfd was among the events.
   bool dispatch(const epoll_event* events, int count, fiber::ReadyList& ready) noexcept;
-  void advance(fiber::ReadyList& ready) noexcept;
+  void advance(std::int64_t now_ns, fiber::ReadyList& ready) noexcept;
   void push_closing(Connection& connection) noexcept;
   void empty_closing_queue() noexcept;
 

@@ -70,15 +70,16 @@ class MutatorTest : public testing::Test {
 bool survives_in(Hideout where) {
   std::atomic<int> started{0};
   std::atomic<int> release{0};
-  std::uintptr_t hidden = 0;
   Disguised object;
   std::thread thread([&] {
     const ThreadScope scope;
+    void* place = nullptr;
     in_own_frame([&] {
-      object = Disguised(make_node(4711));
-      hidden = ~object.address();
+      place = make_node(4711);
+      object = Disguised(place);
     });
-    test::hide(where, &hidden, &started, &release, UINT64_MAX);
+    test::hide(where, &place, &started, &release, UINT64_MAX);
+    EXPECT_EQ(place, reinterpret_cast<void*>(object.address()));
   });
   wait_until([&] { return started.load(std::memory_order_acquire) != 0; });
   for (int i = 0; i < 3; ++i) collect();
@@ -88,7 +89,6 @@ bool survives_in(Hideout where) {
   }
   release.store(1, std::memory_order_release);
   join(thread);
-  EXPECT_EQ(hidden, ~object.address());
   return survived;
 }
 
@@ -107,15 +107,17 @@ void check_callee_saved(int (*step)(void*), std::atomic<int>* stage) {
   std::vector<Disguised> objects(6);
   std::thread thread([&] {
     const ThreadScope scope;
-    std::uintptr_t hidden[6];
+    void* places[6];
     in_own_frame([&] {
       for (std::size_t i = 0; i < 6; ++i) {
-        objects[i] = Disguised(make_node(static_cast<std::int64_t>(i)));
-        hidden[i] = ~objects[i].address();
+        places[i] = make_node(static_cast<std::int64_t>(i));
+        objects[i] = Disguised(places[i]);
       }
     });
-    test::hold_over_calls(hidden, step, stage);
-    for (std::size_t i = 0; i < 6; ++i) EXPECT_EQ(hidden[i], ~objects[i].address());
+    test::hold_over_calls(places, step, stage);
+    for (std::size_t i = 0; i < 6; ++i) {
+      EXPECT_EQ(places[i], reinterpret_cast<void*>(objects[i].address()));
+    }
   });
   wait_until([&] { return stage->load(std::memory_order_acquire) >= 1; });
   for (int i = 0; i < 20; ++i) collect();

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <iterator>
 #include <random>
 #include <string>
 #include <thread>
@@ -23,7 +24,6 @@
 #include "gcruntime/gc/mutator.h"
 #include "gcruntime/gc/root.h"
 #include "gcruntime/gc/test_hideout.h"
-#include "gcruntime/gc/test_support.h"
 #include "gcruntime/gc/vector.h"
 
 namespace tailrace::gc {
@@ -90,8 +90,6 @@ class Torturer {
   }
 
  private:
-  using Cursor = std::size_t;
-
   Item* make_item() {
     const std::int64_t id = ++next_id_;
     switch (random_() % 5) {
@@ -168,36 +166,29 @@ class Torturer {
   }
 
   void hold_in_hideout() {
-    std::uintptr_t disguised = 0;
-    const std::int64_t id = in_own_frame_disguise(disguised);
+    void* place = nullptr;
+    const std::int64_t id = cut_tail(&place);
     if (id == 0) return;
     std::atomic<int> started{0};
     const std::atomic<int> release{0};
-    const auto kHideouts = std::size(test::kHideouts);
     // 0.1 us to a few 100 us.
-    test::hide(test::kHideouts[random_() % kHideouts], &disguised, &started, &release,
+    test::hide(test::kHideouts[random_() % std::size(test::kHideouts)], &place, &started, &release,
                std::uint64_t{1} << (1 + random_() % 13));
-    auto* item = reinterpret_cast<Item*>(~disguised);
+    auto* item = static_cast<Item*>(place);
     if (item->id != id) fail("id out of a hideout", item, item->id, seed_);
     check_chain(item);
     Item* stranger = make_item();
     hang(stranger, item);
     put(stranger, 0);
   }
-  // Leaves a chain's tail nowhere but here, disguised. 0: there was none.
-  TAILRACE_NOINLINE std::int64_t in_own_frame_disguise(std::uintptr_t& disguised) {
-    std::int64_t id = 0;
-    test::in_own_frame([&] {
-      Item* chain = take();
-      if (chain == nullptr) return;
-      if (check_chain(chain) > 40) return;
-      Item* tail = detach(chain);
-      put(chain, 0);
-      if (tail == nullptr) return;
-      id = tail->id;
-      disguised = ~reinterpret_cast<std::uintptr_t>(tail);
-    });
-    return disguised == 0 ? 0 : id;
+  // Leaves a chain's tail in *place and nowhere else. Returns its id; 0: there was none.
+  TAILRACE_NOINLINE std::int64_t cut_tail(void** place) {
+    Item* chain = take();
+    if (chain == nullptr || check_chain(chain) > 40) return 0;
+    Item* tail = detach(chain);
+    put(chain, 0);
+    *place = tail;
+    return tail == nullptr ? 0 : tail->id;
   }
 
   void hold_on_stack() {

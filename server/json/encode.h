@@ -208,8 +208,8 @@ char* write_pointer(Writer& out, char* at, const T& pointer, std::size_t after) 
   const auto* object = [&] {
     if constexpr (std::is_pointer_v<T>) {
       return pointer;
-    } else if constexpr (requires { pointer.load(); }) {
-      return pointer.load();
+    } else if constexpr (requires { pointer.load(); }) {  // tidy: gc::Atomic
+      return pointer.load();  // tidy: gc::Atomic
     } else {
       return pointer.get();
     }
