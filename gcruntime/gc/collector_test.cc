@@ -3,10 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <optional>
 #include <random>
+#include <regex>
+#include <string>
 #include <thread>
 #include <variant>
 #include <vector>
@@ -270,6 +273,39 @@ TEST_F(CollectorTest, AllocationIsCountedExactly) {
   const AllocCounts large = allocs_per_run(3, [] { allocate_noscan(100'000); });
   EXPECT_EQ(large.large_objects, 1u);
   EXPECT_EQ(large.large_bytes, 106'496u);  // 13 pages
+}
+
+TEST_F(CollectorTest, TheTraceLineIsInGosFormat) {
+  configure({.percent = 100, .trace = true, .procs = 2});
+  testing::internal::CaptureStderr();
+  collect();
+  const std::string text = testing::internal::GetCapturedStderr();
+  configure({});
+  const std::string number = "[0-9.]+(e[-+][0-9]+)?";
+  const std::regex line("gc [0-9]+ @" + number + "s [0-9]+%: " + number + "\\+" + number + "\\+" + number +
+                        " ms clock, " + number + "\\+0/" + number + "/0\\+" + number +
+                        " ms cpu, [0-9]+->[0-9]+->[0-9]+ MB, [0-9]+ MB goal, [0-9]+ MB stacks, "
+                        "0 MB globals, 2 P\n");
+  EXPECT_TRUE(std::regex_match(text, line)) << text;
+}
+
+TEST_F(CollectorTest, FiguresOfACycle) {
+  const Root<Node> live(make_tree(14));
+  collect();
+  const MemStats before = read_mem_stats();
+  for (int i = 0; i < 3; ++i) collect();
+  const MemStats after = read_mem_stats();
+  EXPECT_EQ(after.num_gc, before.num_gc + 3);
+  EXPECT_EQ(after.num_forced_gc, before.num_forced_gc + 3);
+  EXPECT_GT(after.pause_total_ns, before.pause_total_ns);
+  EXPECT_GT(after.gc_cpu_ns, before.gc_cpu_ns);
+  EXPECT_GE(after.last_gc_unix_ns, before.last_gc_unix_ns);
+  EXPECT_GE(after.heap_live, std::uint64_t{(1 << 15) - 1} * 32);
+  EXPECT_GE(after.next_gc, after.heap_live);
+  EXPECT_LE(after.next_gc, 2 * after.heap_live + (4u << 20));
+  EXPECT_EQ(after.pause_count, std::min<std::uint64_t>(after.num_gc, MemStats::kPauses));
+  EXPECT_EQ(after.sys, after.heap_sys + after.stack_sys + after.mspan_sys + after.mcache_sys + after.gc_sys +
+                           after.other_sys);
 }
 
 using CollectorDeathTest = CollectorTest;

@@ -32,6 +32,9 @@ TAILRACE_ALWAYS_INLINE void* allocate_for(std::size_t extra_bytes = 0) {
   static_assert(std::is_trivially_destructible_v<T>,
                 "managed types have trivial destructors: the collector runs none");
   static_assert(alignof(T) <= 16, "managed objects are aligned to 16 bytes at most");
+  if constexpr (!kNoscan<T>) {
+    TAILRACE_DCHECK(kTypeNumber<T> != 0, "a managed object with pointers is made before main() began");
+  }
   if constexpr (kNoscan<T>) {
     const std::size_t bytes = sizeof(T) + extra_bytes;
     if constexpr (alignof(T) == 16) return allocate_noscan(bytes < 32 ? (bytes + 15) / 16 * 16 : bytes);
