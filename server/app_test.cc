@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cerrno>
@@ -55,6 +56,10 @@ class Process {
   std::string line() { return read_until(out_[0], true); }
   std::string errors() { return read_until(err_[0], false); }
   std::string output() { return read_until(out_[0], false); }
+  void limit_descriptors(rlim_t count) const {
+    const rlimit limit{count, count};
+    EXPECT_EQ(::prlimit(pid_, RLIMIT_NOFILE, &limit, nullptr), 0);
+  }
   void signal(int number) const { ::kill(pid_, number); }
   // Waits for the end: the exit code, or 128 + the signal.
   int exit_code() {
@@ -124,6 +129,26 @@ TEST(App, ASecondSignalExitsAtOnce) {
   }
   process.signal(SIGTERM);
   EXPECT_EQ(process.exit_code(), 143);
+}
+
+TEST(App, SurvivesRunningOutOfDescriptors) {
+  Process process(free_and({"--max-procs", "2"}));
+  const std::uint16_t port = port_of(process.line(), "listening");
+  ASSERT_TRUE(TestClient(port).get("/healthz"));
+  process.limit_descriptors(40);
+  {
+    // More than fit: those beyond wait in the backlog while accept fails and backs off.
+    std::vector<TestClient> clients;
+    for (int i = 0; i < 60; ++i) {
+      clients.emplace_back(port);
+      ASSERT_TRUE(clients.back().connect());
+    }
+    EXPECT_EQ(clients.front().get("/healthz")->status, 200);
+  }
+  // They are gone, so the next is served.
+  EXPECT_EQ(TestClient(port).get("/healthz")->status, 200);
+  process.signal(SIGTERM);
+  EXPECT_EQ(process.exit_code(), 0);
 }
 
 TEST(App, HealthcheckAsksTheListener) {

@@ -26,6 +26,9 @@ inline constexpr std::size_t kMaxTrailerBytes = 4096;
 inline constexpr std::size_t kMaxRequestIdBytes = 64;
 // Answers of pipelined requests are sent together up to this many bytes: what a first buffer holds.
 inline constexpr std::size_t kBatchBytes = 15 * 1024;
+// Requests that a session answers before it lets others run: a client that always has another one
+// in flight does not keep a worker to itself.
+inline constexpr unsigned kRequestsPerTurn = 64;
 // A body up to here gets its room at once; beyond, room grows with what has arrived, so that a
 // Content-Length alone reserves nothing.
 inline constexpr std::size_t kEagerBodyBytes = 64 * 1024;

@@ -10,6 +10,7 @@
 #include <cerrno>
 
 #include "gcruntime/os/clock.h"
+#include "server/error.h"
 #include "server/limits.h"
 #include "server/socket.h"
 
@@ -22,9 +23,7 @@ using boost::system::error_code;
 constexpr std::chrono::milliseconds kFirstPause{10};
 constexpr std::chrono::milliseconds kLongestPause{1000};
 
-constexpr std::string_view kFull =
-    "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 70\r\n"
-    "Retry-After: 1\r\nConnection: close\r\n\r\n"
+constexpr std::string_view kFullBody =
     "{\"error\":\"unavailable\",\"message\":\"the server's connections are taken\"}";
 
 std::string remedy(const error_code& error, const std::string& host, std::uint16_t port) {
@@ -141,7 +140,15 @@ void Listener::take(int fd) {
   // What has arrived is read, so that the close does not throw the answer away.
   char dropped[4096];
   static_cast<void>(receive_some(fd, dropped, sizeof dropped));
-  static_cast<void>(send_some(fd, kFull.data(), kFull.size()));
+  char id[16];
+  state_.make_request_id(id);
+  std::string reply(status_line(503));
+  reply += state_.date_line();
+  reply += "Content-Type: application/json\r\nContent-Length: " + std::to_string(kFullBody.size()) +
+           "\r\nX-Request-ID: " + std::string(id, sizeof id) +
+           "\r\nRetry-After: 1\r\nConnection: close\r\n\r\n";
+  reply += kFullBody;
+  static_cast<void>(send_some(fd, reply.data(), reply.size()));
   shutdown_send(fd);
   close_socket(fd);
 }

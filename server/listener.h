@@ -16,6 +16,7 @@
 #include "metrics/counter.h"
 #include "server/netpoll.h"
 #include "server/service.h"
+#include "server/worker_state.h"
 
 namespace tailrace::http {
 
@@ -50,6 +51,7 @@ class Listener {
   Netpoll& netpoll_;
   Service& service_;
   ListenerInstruments instruments_;
+  WorkerState state_;  // of this thread: dates and ids of refusals
   boost::asio::ip::tcp::endpoint endpoint_;
 };
 

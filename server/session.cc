@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cstring>
 
+#include "gcruntime/fiber/fiber.h"
 #include "gcruntime/fiber/scheduler.h"
 #include "gcruntime/os/clock.h"
 #include "server/ascii.h"
@@ -67,6 +68,7 @@ bool Session::serve() {
     switch (read_head()) {
       case Input::kRequest:
         if (!answer()) return false;
+        if (connection_.requests % kRequestsPerTurn == 0 && !in_.empty()) fiber::yield();
         break;
       case Input::kNothing:
         // Later than the last, so the wheel need not know. A wake for nothing earns no time.

@@ -294,6 +294,32 @@ TEST_F(MutatorTest, AThreadThatOnlyAllocatesIsStopped) {
   join(thread);
 }
 
+// Sizes that the compiler does not know, so that an object's address is computed: it must be there when the
+// section in which its slot was taken ends, which is where most stops find this thread.
+TEST_F(MutatorTest, AnObjectIsKeptFromTheMomentItsSlotIsTaken) {
+  std::atomic<bool> stop{false};
+  std::thread thread([&] {
+    const ThreadScope scope;
+    std::array<std::int64_t*, 64> held{};
+    std::int64_t number = 0;
+    std::uint64_t state = 1;
+    while (!stop.load(std::memory_order_relaxed)) {
+      for (std::int64_t*& object : held) {
+        state = state * 6364136223846793005 + 1442695040888963407;
+        object = static_cast<std::int64_t*>(allocate_noscan(16 + (state >> 60) * 16));
+        *object = ++number;
+      }
+      // If one was lost, its slot was given out again.
+      for (std::size_t i = 0; i < held.size(); ++i) {
+        ASSERT_EQ(*held[i], number - static_cast<std::int64_t>(held.size() - 1 - i));
+      }
+    }
+  });
+  for (int i = 0; i < 1500; ++i) collect();
+  stop.store(true, std::memory_order_relaxed);
+  join(thread);
+}
+
 TEST_F(MutatorTest, AttachAndDetachUnderCycles) {
   constexpr int kThreads = 3;
   constexpr int kRounds = 200;

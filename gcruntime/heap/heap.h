@@ -35,6 +35,9 @@ TAILRACE_ALWAYS_INLINE void* take_slot(WorkerCache& cache, CacheSlot& slot, std:
   gc::bump(cache.counts.bytes, bytes);
   gc::bump(cache.counts.objects, 1);
   char* address = slot.word_base + static_cast<std::size_t>(index) * bytes;
+  // From here on the address is in one register or stack word. A compiler may put the addition off behind
+  // the section's end, and a scan would then see the two summands [gc.alloc].
+  asm volatile("" : "+r"(address));
   base::unpoison_memory(address, bytes);
   return address;
 }
