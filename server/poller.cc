@@ -238,7 +238,7 @@ void Poller::push_closing(Connection& connection) noexcept {
                                            std::memory_order_relaxed));
 }
 
-void Poller::empty_closing_queue() noexcept {
+void Poller::empty_closing_queue_slow() noexcept {
   // Seq_cst: pairs with push_closing(), see there.
   while (closing_.load(std::memory_order_seq_cst) != nullptr) {
     if (!lock_.try_lock()) return;

@@ -66,7 +66,13 @@ class alignas(64) Poller final {
   bool dispatch(const epoll_event* events, int count, fiber::ReadyList& ready) noexcept;
   void advance(std::int64_t now_ns, fiber::ReadyList& ready) noexcept;
   void push_closing(Connection& connection) noexcept;
-  void empty_closing_queue() noexcept;
+  // Nearly always empty: one load. Seq_cst: pairs with push_closing(), see there.
+  void empty_closing_queue() noexcept {
+    if (closing_.load(std::memory_order_seq_cst) != nullptr) [[unlikely]] {
+      empty_closing_queue_slow();
+    }
+  }
+  void empty_closing_queue_slow() noexcept;
 
   // Immutable after construction.
   int epoll_fd_ = -1;

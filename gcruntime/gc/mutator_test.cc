@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 #include <pthread.h>
 #include <signal.h>
-#include <ucontext.h>
 
 #include <array>
 #include <atomic>
@@ -502,64 +501,6 @@ TEST(Mutator, AThreadThatIsNotAttachedMayAskForStatsAndScopes) {
     EXPECT_EQ(runs, 1);
     poll();
   }).join();
-}
-
-class MutatorDeathTest : public testing::Test {
- protected:
-  MutatorDeathTest() { testing::FLAGS_gtest_death_test_style = "threadsafe"; }
-};
-
-TEST_F(MutatorDeathTest, CollectingUnattachedStopsWithAMessage) {
-  EXPECT_DEATH(collect(), "not attached");
-}
-
-TEST_F(MutatorDeathTest, AThreadThatEndsInsideItsScopeIsNamed) {
-  EXPECT_DEATH(
-      {
-        const ThreadScope scope;
-        std::thread([] { static auto* leaked = new ThreadScope(); (void)leaked; }).join();
-        collect();
-      },
-      "ended inside its ThreadScope");
-}
-
-ucontext_t main_context;
-ucontext_t other_context;
-
-TEST_F(MutatorDeathTest, AStackThatTheCollectorDoesNotKnowIsNamed) {
-  EXPECT_DEATH(
-      {
-        const ThreadScope scope;
-        static char stack[256 * 1024];
-        ::getcontext(&other_context);
-        other_context.uc_stack.ss_sp = stack;
-        other_context.uc_stack.ss_size = sizeof(stack);
-        other_context.uc_link = &main_context;
-        ::makecontext(&other_context, [] { for (;;) make_node(1); }, 0);
-        ::swapcontext(&main_context, &other_context);
-      },
-      "a stack that the collector does not know");
-}
-
-#if TAILRACE_DCHECKS
-TEST_F(MutatorDeathTest, SectionsDoNotNest) {
-  EXPECT_DEATH(
-      {
-        enter_section();
-        enter_section();
-      },
-      "do not nest");
-}
-#endif
-
-TEST_F(MutatorDeathTest, ANativeScopeInsideASectionStops) {
-  EXPECT_DEATH(
-      {
-        const ThreadScope scope;
-        enter_section();
-        native([] {});
-      },
-      "a native scope inside a flagged section");
 }
 
 }  // namespace
