@@ -139,6 +139,7 @@ TEST_F(AllocCountsTest, MallocsMinusFreesIsWhatIsThere) {
     for (int j = 0; j < 10'000; ++j) make<Node>();
     const MemStats stats = read_mem_stats();
     EXPECT_EQ(stats.mallocs - stats.frees, stats.heap_objects);
+    EXPECT_GE(stats.heap_inuse, stats.heap_alloc);
     EXPECT_LE(stats.heap_alloc, stats.total_alloc);
     collect();
     const MemStats after = read_mem_stats();

@@ -187,7 +187,9 @@ void Collector::run_cycle(bool forced) {
   verify_heap(marker);
 #endif
   const heap::SweepResult swept = heap::sweep();
-  // Relaxed: mutators see it after start().
+  // Relaxed: mutators see them after start().
+  freed_bytes_.fetch_add(swept.freed_bytes, std::memory_order_relaxed);
+  freed_objects_.fetch_add(swept.freed_objects, std::memory_order_relaxed);
   allocated_.store(0, std::memory_order_relaxed);
   // Release pairs with note_allocated's exchange: a request from now on is one for the next cycle.
   requested_.store(false, std::memory_order_release);
@@ -201,8 +203,6 @@ void Collector::run_cycle(bool forced) {
   const std::lock_guard guard(mutex_);
   const std::uint64_t goal = goal_bytes_;
   live_bytes_ = swept.live_bytes;
-  freed_bytes_ += swept.freed_bytes;
-  freed_objects_ += swept.freed_objects;
   set_trigger();
   ++ended_;
   if (forced) ++forced_cycles_;
@@ -258,9 +258,10 @@ void Collector::fill(MemStats& stats) {
     const std::lock_guard guard(mutex_);
     stats.total_alloc = all_bytes(counts);
     stats.mallocs = counts.objects + counts.large_objects;
-    // A cycle may end between the two readings: never below zero.
-    stats.frees = freed_objects_ < stats.mallocs ? freed_objects_ : stats.mallocs;
-    stats.heap_alloc = freed_bytes_ < stats.total_alloc ? stats.total_alloc - freed_bytes_ : 0;
+    // Relaxed: a cycle may free between the two readings; never below zero.
+    stats.frees = std::min(freed_objects_.load(std::memory_order_relaxed), stats.mallocs);
+    stats.heap_alloc =
+        stats.total_alloc - std::min(freed_bytes_.load(std::memory_order_relaxed), stats.total_alloc);
     stats.heap_objects = stats.mallocs - stats.frees;
     stats.next_gc = goal_bytes_;
     stats.heap_live = live_bytes_;

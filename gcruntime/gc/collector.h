@@ -53,6 +53,10 @@ class Collector {
   // cleared when allocated_ is. Only advice; what the collector's thread goes by is wanted_.
   std::atomic<bool> requested_{false};
 
+  // Written while the world is stopped: whoever sees what was allocated after a cycle sees what it freed.
+  std::atomic<std::uint64_t> freed_bytes_{0};
+  std::atomic<std::uint64_t> freed_objects_{0};
+
   std::mutex mutex_;  // guards all below
   std::condition_variable work_;
   std::condition_variable done_;
@@ -65,8 +69,6 @@ class Collector {
 
   // Written by the collector's thread with mutex_ held, after a cycle.
   std::uint64_t live_bytes_ = 0;
-  std::uint64_t freed_bytes_ = 0;
-  std::uint64_t freed_objects_ = 0;
   std::uint64_t goal_bytes_ = kSmallestHeapBytes;
   std::uint64_t forced_cycles_ = 0;
   std::uint64_t pause_total_ns_ = 0;
