@@ -206,7 +206,7 @@ class Watcher final : public StackSource {
   void for_each_parked_stack(Visit, void*) noexcept override {
     std::array<std::uint64_t, kThreads> before;
     for (std::size_t i = 0; i < kThreads; ++i) before[i] = steps[i].load(std::memory_order_relaxed);
-    const std::int64_t end = os::now_ns() + 15'000;
+    const std::int64_t end = os::now_ns() + 20'000;
     while (os::now_ns() < end) {
     }
     for (std::size_t i = 0; i < kThreads; ++i) {
@@ -246,27 +246,6 @@ TEST_F(MutatorTest, NobodyRunsWhileTheWorldIsStopped) {
     EXPECT_EQ(watcher.moved[i].load(std::memory_order_relaxed), 0) << "thread " << i;
     EXPECT_GT(watcher.steps[i].load(std::memory_order_relaxed), 0u);
   }
-}
-
-// [gc.stop] B2: a thread that leaves a native scope just when the collector has seen it there. The window is
-// some nanoseconds wide, so many are tried; what follows is long enough for the watcher to see it.
-TEST_F(MutatorTest, NobodySlipsThroughWhenLeavingANativeScope) {
-  Watcher watcher;
-  add_stack_source(&watcher);
-  std::atomic<bool> stop{false};
-  std::thread thread([&] {
-    const ThreadScope scope;
-    while (!stop.load(std::memory_order_relaxed)) {
-      native([] {});
-      const std::int64_t end = os::now_ns() + 8'000;
-      while (os::now_ns() < end) watcher.steps[0].fetch_add(1, std::memory_order_relaxed);
-    }
-  });
-  for (int i = 0; i < 8000; ++i) collect();
-  stop.store(true, std::memory_order_relaxed);
-  join(thread);
-  remove_stack_source(&watcher);
-  EXPECT_EQ(watcher.moved[0].load(std::memory_order_relaxed), 0);
 }
 
 // A section keeps the world from being stopped, and its exit answers.
