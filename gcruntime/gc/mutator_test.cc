@@ -6,7 +6,6 @@
 #include <pthread.h>
 #include <signal.h>
 
-#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -24,7 +23,6 @@
 #include "gcruntime/gc/test_hideout.h"
 #include "gcruntime/gc/test_support.h"
 #include "gcruntime/heap/page_map.h"
-#include "gcruntime/os/clock.h"
 
 namespace tailrace::gc {
 namespace {
@@ -196,56 +194,6 @@ TEST_F(MutatorTest, NativeScopesComeAndGoUnderCycles) {
   for (int i = 0; i < 300; ++i) collect();
   stop.store(true, std::memory_order_relaxed);
   for (std::thread& thread : threads) join(thread);
-}
-
-// Asked for stacks, while the world is stopped: looks whether anybody moves.
-class Watcher final : public StackSource {
- public:
-  static constexpr std::size_t kThreads = 3;
-
-  void for_each_parked_stack(Visit, void*) noexcept override {
-    std::array<std::uint64_t, kThreads> before;
-    for (std::size_t i = 0; i < kThreads; ++i) before[i] = steps[i].load(std::memory_order_relaxed);
-    const std::int64_t end = os::now_ns() + 20'000;
-    while (os::now_ns() < end) {
-    }
-    for (std::size_t i = 0; i < kThreads; ++i) {
-      if (steps[i].load(std::memory_order_relaxed) != before[i]) {
-        moved[i].fetch_add(1, std::memory_order_relaxed);
-      }
-    }
-  }
-  void stack_bytes(std::uint64_t&, std::uint64_t&) const noexcept override {}
-
-  std::array<std::atomic<std::uint64_t>, kThreads> steps{};
-  std::array<std::atomic<int>, kThreads> moved{};
-};
-
-TEST_F(MutatorTest, NobodyRunsWhileTheWorldIsStopped) {
-  Watcher watcher;
-  add_stack_source(&watcher);
-  std::atomic<bool> stop{false};
-  std::vector<std::thread> threads;
-  const auto start = [&](std::size_t number, auto prepare) {
-    threads.emplace_back([&watcher, &stop, number, prepare] {
-      const ThreadScope scope;
-      while (!stop.load(std::memory_order_relaxed)) {
-        prepare();
-        for (int i = 0; i < 30; ++i) watcher.steps[number].fetch_add(1, std::memory_order_relaxed);
-      }
-    });
-  };
-  start(0, [] { native([] {}); });
-  start(1, [] { make_node(1); });
-  start(2, [] {});
-  for (int i = 0; i < 1000; ++i) collect();
-  stop.store(true, std::memory_order_relaxed);
-  for (std::thread& thread : threads) join(thread);
-  remove_stack_source(&watcher);
-  for (std::size_t i = 0; i < Watcher::kThreads; ++i) {
-    EXPECT_EQ(watcher.moved[i].load(std::memory_order_relaxed), 0) << "thread " << i;
-    EXPECT_GT(watcher.steps[i].load(std::memory_order_relaxed), 0u);
-  }
 }
 
 // A section keeps the world from being stopped, and its exit answers.

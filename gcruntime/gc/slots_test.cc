@@ -157,11 +157,11 @@ TEST_F(SlotsTest, PagesComeBackAndAreReleased) {
     collect();
     return read_mem_stats();
   }();
-  in_own_frame([] {
+  in_own_frame([&] {
     Root<Vector<Member<Pair>>> all;
     for (int i = 0; i < 300'000; ++i) all->push_back(make<Pair>());
+    EXPECT_GT(read_mem_stats().heap_inuse, before.heap_inuse + 300'000 * 24);
   });
-  EXPECT_GT(read_mem_stats().heap_inuse, before.heap_inuse + 300'000 * 24);
   const std::size_t released = free_os_memory();
   const MemStats after = read_mem_stats();
   EXPECT_LE(after.heap_inuse, before.heap_inuse + (1u << 20));
