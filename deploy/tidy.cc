@@ -36,8 +36,8 @@ void each_line(std::string_view text, F f) {
   }
 }
 
-constexpr std::array<std::string_view, 8> kRuntimeRooms = {"base",  "os",    "heap", "gc",
-                                                           "fiber", "arena", "pool", "profile"};
+constexpr std::array<std::string_view, 10> kRuntimeRooms = {
+    "base", "os", "heap", "gc", "fiber", "arena", "sync", "pool", "profile", "torture"};
 constexpr std::array<std::string_view, 3> kUpperRooms = {"metrics", "server", "handlers"};
 constexpr int kRuntimeTop = 50;  // gcruntime/*.h: the umbrella over its rooms
 constexpr int kUnknownRoom = -1;
@@ -94,8 +94,8 @@ std::string refuse(std::string_view path, std::string_view name) {
   if (to == kApart) return "loadtest and deploy stand beside the house";
   if (from == kUnknownRoom) return "this file stands in no room of the house";
   if (to > from) {
-    return "runs up the house (handlers -> server -> metrics -> gcruntime, in it profile -> pool "
-           "-> arena -> fiber -> gc -> heap -> os -> base)";
+    return "runs up the house (handlers -> server -> metrics -> gcruntime, in it torture -> "
+           "profile -> pool -> sync -> arena -> fiber -> gc -> heap -> os -> base)";
   }
   return {};
 }

@@ -1,14 +1,12 @@
-// What switching, spawning, submitting and locking cost. Figures are of one worker unless the name
+// What switching, spawning and submitting cost. Figures are of one worker unless the name
 // says otherwise; the fibers run on the scheduler, the benchmark's loop runs on one of them.
 #include <benchmark/benchmark.h>
 #include <boost/context/detail/fcontext.hpp>
 
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include "gcruntime/fiber/fiber.h"
-#include "gcruntime/fiber/mutex.h"
 #include "gcruntime/fiber/scheduler.h"
 #include "gcruntime/gc/mutator.h"
 
@@ -155,44 +153,6 @@ void BM_JobBatch(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * 100);
 }
 BENCHMARK(BM_JobBatch);
-
-void BM_MutexUncontended(benchmark::State& state) {
-  Scheduler scheduler(SchedulerOptions{});
-  scheduler.start();
-  scheduler.run([&] {
-    Mutex mutex;
-    for (auto _ : state) {
-      std::lock_guard lock(mutex);
-      benchmark::ClobberMemory();
-    }
-  });
-}
-BENCHMARK(BM_MutexUncontended);
-
-// Eight fibers take one lock 100 times each and yield inside: every lock is contended.
-void BM_MutexHandOver(benchmark::State& state) {
-  SchedulerOptions options;
-  options.workers = static_cast<unsigned>(state.range(0));
-  Scheduler scheduler(options);
-  scheduler.start();
-  for (auto _ : state) {
-    scheduler.run([&] {
-      Mutex mutex;
-      std::vector<JoinHandle> fibers;
-      for (int i = 0; i < 8; ++i) {
-        fibers.push_back(spawn([&] {
-          for (int turn = 0; turn < 100; ++turn) {
-            std::lock_guard lock(mutex);
-            yield();
-          }
-        }));
-      }
-      for (JoinHandle& each : fibers) each.join();
-    });
-  }
-  state.SetItemsProcessed(state.iterations() * 800);
-}
-BENCHMARK(BM_MutexHandOver)->Arg(1)->Arg(2)->UseRealTime();
 
 // From a thread that is no worker: spawn, wake the sleeping worker, run, wake the thread.
 void BM_RunFromThread(benchmark::State& state) {

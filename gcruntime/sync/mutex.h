@@ -10,8 +10,8 @@
 #include <atomic>
 #include <cstdint>
 
-#include "gcruntime/fiber/waiter.h"
 #include "gcruntime/gc/mutator.h"
+#include "gcruntime/sync/waiter.h"
 
 namespace tailrace::fiber {
 

@@ -1,4 +1,4 @@
-#include "gcruntime/fiber/mutex.h"
+#include "gcruntime/sync/mutex.h"
 
 #include <mutex>
 

@@ -8,8 +8,8 @@
 #include <atomic>
 #include <cstdint>
 
-#include "gcruntime/fiber/waiter.h"
 #include "gcruntime/gc/mutator.h"
+#include "gcruntime/sync/waiter.h"
 
 namespace tailrace::fiber {
 

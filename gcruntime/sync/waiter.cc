@@ -1,4 +1,4 @@
-#include "gcruntime/fiber/waiter.h"
+#include "gcruntime/sync/waiter.h"
 
 #include "gcruntime/base/check.h"
 #include "gcruntime/fiber/current_worker.h"

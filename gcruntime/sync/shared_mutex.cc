@@ -1,4 +1,4 @@
-#include "gcruntime/fiber/shared_mutex.h"
+#include "gcruntime/sync/shared_mutex.h"
 
 #include <mutex>
 

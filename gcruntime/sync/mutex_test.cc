@@ -1,4 +1,4 @@
-#include "gcruntime/fiber/mutex.h"
+#include "gcruntime/sync/mutex.h"
 
 #include <gtest/gtest.h>
 
@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "gcruntime/fiber/fiber_fixture.h"
-#include "gcruntime/fiber/shared_mutex.h"
 #include "gcruntime/gc/mutator.h"
+#include "gcruntime/sync/shared_mutex.h"
 
 namespace tailrace::fiber {
 namespace {
