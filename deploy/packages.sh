@@ -2,7 +2,7 @@
 # Sourced by the scripts here: which Debian packages the project needs, and how many jobs fit.
 # Nothing is fetched, and no root is needed, when everything is there already.
 
-# Prints the packages for `build` or `test` on this release of Debian.
+# Prints the packages for `build`, `test` or `lint` (which is test and clang) on this release of Debian.
 tailrace_packages() {
   local release=0
   if [[ -r /etc/os-release ]]; then
@@ -15,12 +15,15 @@ tailrace_packages() {
   else
     printf '%s\n' libboost-dev libboost-context-dev
   fi
-  if [[ $1 == test ]]; then
+  if [[ $1 != build ]]; then
     printf '%s\n' curl wrk valgrind strace
+  fi
+  if [[ $1 == lint && ${release%%.*} == 12 ]]; then
+    printf '%s\n' clang clang-format clang-tidy # version 14, which deploy/lint wants
   fi
 }
 
-# tailrace_install build|test: installs what is missing.
+# tailrace_install build|test|lint: installs what is missing.
 tailrace_install() {
   if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     echo "deploy: not a Debian system; the counterparts of these must be there:" \

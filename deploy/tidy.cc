@@ -120,6 +120,14 @@ bool ends_with_any(std::string_view text, std::initializer_list<std::string_view
 
 bool is_cpp(std::string_view path) { return ends_with_any(path, {".h", ".cc", ".S"}); }
 
+bool is_test(std::string_view path) {
+  const std::string_view name = path.substr(path.rfind('/') + 1);
+  return name.starts_with("test_") || name.find("_test.") != std::string_view::npos ||
+         name.find("_bench") != std::string_view::npos ||
+         name.find("_fixture.") != std::string_view::npos ||
+         name.find("_cases.") != std::string_view::npos || name.starts_with("fake_");
+}
+
 std::string unit_of(std::string_view path) {
   path = path.substr(0, path.rfind('.'));
   for (std::string_view suffix : {"_test", "_bench", "_fuzz"}) {
@@ -169,6 +177,7 @@ std::vector<Finding> check(const std::vector<File>& files) {
   }
   check_lists(files, findings);
   check_atomics(files, findings);
+  check_functions(files, findings);
   return findings;
 }
 
@@ -308,7 +317,8 @@ void check_words(const File& file, std::vector<Finding>& findings) {
   });
 }
 
-// A source that no list names is never built, and so never tested.
+// A source that no list names is never built, and so never tested; a header that none names is not
+// compiled alone (the test headers.stand_alone). Headers of tests are, with their first user.
 void check_lists(const std::vector<File>& files, std::vector<Finding>& findings) {
   for (const File& list : files) {
     if (!ends_with_any(list.path, {"CMakeLists.txt", ".cmake"})) continue;
@@ -319,9 +329,12 @@ void check_lists(const std::vector<File>& files, std::vector<Finding>& findings)
     });
   }
   for (const File& file : files) {
-    if (!ends_with_any(file.path, {".cc", ".S"})) continue;
+    const bool header = file.path.ends_with(".h") && !is_test(file.path);
+    if (!header && !ends_with_any(file.path, {".cc", ".S"})) continue;
     const std::string name = file.path.substr(file.path.rfind('/') + 1);
     const bool listed = std::any_of(files.begin(), files.end(), [&](const File& list) {
+      // A script may compile one by itself, and names all of its path.
+      if (list.text.starts_with("#!")) return list.text.find(file.path) != std::string::npos;
       if (!ends_with_any(list.path, {"CMakeLists.txt", ".cmake"})) return false;
       if (first_part(list.path) != first_part(file.path)) return false;
       for (std::size_t at = list.text.find(name); at != std::string::npos;

@@ -38,10 +38,21 @@ void check_shape(const File& file, const std::vector<File>& files, std::vector<F
 void check_words(const File& file, std::vector<Finding>& findings);
 void check_lists(const std::vector<File>& files, std::vector<Finding>& findings);
 void check_atomics(const std::vector<File>& files, std::vector<Finding>& findings);
+void check_functions(const std::vector<File>& files, std::vector<Finding>& findings);
+
+// A function, or the outermost lambda, with a body: where that begins and the lines between its braces.
+struct Function {
+  std::string name;
+  std::size_t line;
+  std::size_t lines;
+};
+std::vector<Function> functions_of(std::string_view text);
 
 // Shared by the rules.
 bool ends_with_any(std::string_view text, std::initializer_list<std::string_view> ends);
 bool is_cpp(std::string_view path);
+// A test, a benchmark, or what only they use.
+bool is_test(std::string_view path);
 // "gcruntime/heap/span" for span.h, span.cc, span_test.cc, span_bench.cc and span_fuzz.cc.
 std::string unit_of(std::string_view path);
 std::size_t line_of(std::string_view text, std::size_t position);

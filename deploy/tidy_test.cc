@@ -28,6 +28,13 @@ class TidyTest : public testing::Test {
     std::ofstream(root_ / path, std::ios::binary) << text;
   }
 
+  // And lists it, as headers must be.
+  void write_header(const std::string& path, const std::string& text) {
+    write(path, text);
+    write(path.substr(0, path.find('/')) + "/headers.cmake",
+          "set(headers " + path.substr(path.rfind('/') + 1) + ")\n");
+  }
+
   // What tidy finds, one line a finding.
   std::string found() {
     std::string lines;
@@ -39,8 +46,8 @@ class TidyTest : public testing::Test {
 
   // A header with a head and `body`, and what tidy finds in it.
   std::string found_in_header(const std::string& path, const std::string& body) {
-    write(path, "// What it is.\n#pragma once\n" + body);
-    const std::string result = found();
+    write_header(path, "// What it is.\n#pragma once\n" + body);
+    std::string result = found();
     fs::remove(root_ / path);
     return result;
   }
@@ -177,18 +184,18 @@ TEST_F(TidyTest, AtomicOperationsNameTheirOrder) {
 
 TEST_F(TidyTest, OtherFilesOfTheUnitKnowItsAtomics) {
   write("metrics/CMakeLists.txt", "sources(counter.cc)\n");
-  write("metrics/counter.h",
-        "// Head.\n#pragma once\nclass Counter { std::atomic<long> total_{0}; };\n");
+  write_header("metrics/counter.h",
+               "// Head.\n#pragma once\nclass Counter { std::atomic<long> total_{0}; };\n");
   write("metrics/counter.cc", "// Head.\nvoid Counter::add() { total_ += 1; }\n");
   expect_finding(found(), "metrics/counter.cc:2:", "total_ is atomic");
 }
 
 TEST_F(TidyTest, HeadersHaveAHeadAndOnePragma) {
-  write("server/a.h", "// Head.\nint f();\n");
+  write_header("server/a.h", "// Head.\nint f();\n");
   expect_finding(found(), "server/a.h:1:", "#pragma once");
-  write("server/a.h", "#pragma once\n// Too late.\n");
+  write_header("server/a.h", "#pragma once\n// Too late.\n");
   expect_finding(found(), "server/a.h:1:", "head comment");
-  write("server/a.h", "// Head.\n#pragma once\n");
+  write_header("server/a.h", "// Head.\n#pragma once\n");
   write("server/main.cc", "int main() {}\n");
   write("server/CMakeLists.txt", "add_executable(a main.cc a.cc a_test.cc)\n");
   expect_finding(found(), "server/main.cc:1:", "head comment");
@@ -205,26 +212,93 @@ TEST_F(TidyTest, HeadersHaveAHeadAndOnePragma) {
 TEST_F(TidyTest, FilesEndSomewhere) {
   std::string text = "// Head.\n#pragma once\n";
   for (int i = 0; i < 498; ++i) text += "int a;\n";
-  write("server/a.h", text);
+  write_header("server/a.h", text);
   EXPECT_EQ(found(), "");
-  write("server/a.h", text + "int a;\n");
+  write_header("server/a.h", text + "int a;\n");
   expect_finding(found(), "server/a.h:501:", "500 lines");
+}
+
+// "int f() {" with so many lines in it.
+std::string function_of(std::size_t lines, const std::string& head = "int f()") {
+  std::string text = head + " {\n";
+  for (std::size_t i = 1; i < lines; ++i) text += "  g();\n";
+  return text + "  return 0;\n}\n";
+}
+
+TEST(Tidy, FindsBodiesInTheText) {
+  const auto listed = [](const std::string& text) {
+    std::string lines;
+    for (const Function& each : functions_of(text)) {
+      lines += each.name + ":" + std::to_string(each.line) + ":" + std::to_string(each.lines) + " ";
+    }
+    return lines;
+  };
+  EXPECT_EQ(listed("int f() {\n  return 0;\n}\n"), "f:1:1 ");
+  EXPECT_EQ(listed("int f() { return 0; }\nint g();\n"), "f:1:0 ");
+  EXPECT_EQ(listed("namespace a::b {\nvoid f() noexcept {\n  if (x) {\n    g();\n  }\n}\n}\n"),
+            "f:2:3 ");
+  EXPECT_EQ(listed("extern \"C\" {\nvoid f() {\n}\n}\nextern \"C\" void g() {\n}\n"),
+            "f:2:0 g:5:0 ");
+  EXPECT_EQ(
+      listed("class A final : public B {\n public:\n  A() : a_(1) {\n\n  }\n  ~A() {\n  }\n};\n"),
+      "A:3:1 ~A:6:0 ");
+  EXPECT_EQ(listed("template <class T, int (*F)()>\nstruct A {\n  int f() const {\n  }\n};\n"),
+            "f:3:0 ");
+  EXPECT_EQ(listed("struct stat f(int a) {\n}\nbool A::operator()(int a) {\n}\n"),
+            "f:1:0 A::operator():3:0 ");
+  EXPECT_EQ(
+      listed("const S kTable[] = {\n  {1, f(2)},\n};\nint x{f(1)};\nenum class E : int { k };\n"),
+      "");
+  EXPECT_EQ(listed("#define M(x) \\\n  if (x) {\nint f() {  // }\n  g(\"}\");\n}\n"), "f:3:1 ");
+  EXPECT_EQ(listed("void f() {\n  auto g = [] {\n    h();\n  };\n}\nvoid i() {\n}\n"),
+            "f:1:3 i:6:0 ");
+}
+
+TEST_F(TidyTest, FunctionsEndSomewhere) {
+  EXPECT_EQ(found_in_span(function_of(70)), "");
+  expect_finding(found_in_span(function_of(71)), "span.h:3:", "f has 71 lines, more than 70");
+  expect_finding(found_in_span("struct S {\n" + function_of(71) + "};\n"),
+                 "span.h:4:", "more than 70");
+  EXPECT_EQ(found_in_header("gcruntime/heap/test_span.h", function_of(71)), "");
+}
+
+TEST_F(TidyTest, LongFunctionsOnlyGetShorter) {
+  write("deploy/tidy.ratchet", "# Head.\ngcruntime/heap/span.h S::f 80\n");
+  EXPECT_EQ(found_in_span(function_of(80, "int S::f()")), "");
+  expect_finding(found_in_span(function_of(81, "int S::f()")), "span.h:3:", "was allowed 80");
+  expect_finding(found_in_span(function_of(75, "int S::f()")),
+                 "deploy/tidy.ratchet:2:", "S::f has 75 lines by now");
+  expect_finding(found_in_span(function_of(70, "int S::f()")),
+                 "deploy/tidy.ratchet:2:", "drop the line");
+  for (const char* bad :
+       {"gcruntime/heap/span.h S::f\n", "gcruntime/heap/span.h S::f 70\n", "f\n"}) {
+    write("deploy/tidy.ratchet", bad);
+    expect_finding(found(), "deploy/tidy.ratchet:1:", "path function lines");
+  }
 }
 
 TEST_F(TidyTest, NoDrawers) {
   const std::string text = "// Head.\n#pragma once\n";
-  write("server/util/a.h", text);
+  write_header("server/util/a.h", text);
   expect_finding(found(), "server/util/a.h", "drawer");
   fs::remove_all(root_ / "server/util");
-  write("server/common/b.h", text);
+  write_header("server/common/b.h", text);
   expect_finding(found(), "server/common/b.h", "drawer");
 }
 
 TEST_F(TidyTest, NoPathsOfMachinesNoRegistries) {
   // In halves, so that this file itself keeps the rule.
-  for (const char* bad :
-       {"/wo" "rk/main/x", "/home/anna/x", "/root/.cache", "https://de" "b.debian.org/x",
-        "https://regist" "ry.npmjs.com", "https://pro" "xy.golang.org", "pyp" "i.org/simple"}) {
+  for (const char* bad : {"/wo"
+                          "rk/main/x",
+                          "/home/anna/x", "/root/.cache",
+                          "https://de"
+                          "b.debian.org/x",
+                          "https://regist"
+                          "ry.npmjs.com",
+                          "https://pro"
+                          "xy.golang.org",
+                          "pyp"
+                          "i.org/simple"}) {
     write("README.md", std::string("Read on.\nSee ") + bad + ".\n");
     expect_finding(
         found(), "README.md:2:",
@@ -249,6 +323,16 @@ TEST_F(TidyTest, SourcesAreListed) {
   write("server/router.cc", "// Head.\n");
   expect_finding(found(), "server/router.cc:1:", "in no CMake list");
   fs::remove(root_ / "server/router.cc");
+  const std::string text = "// Head.\n#pragma once\n";
+  write("server/router.h", text);
+  expect_finding(found(), "server/router.h:1:", "in no CMake list");
+  write_header("server/router.h", text);
+  write("server/test_router.h", text);
+  EXPECT_EQ(found(), "");
+  write("loadtest/floor/main.cc", "// Head.\n");
+  expect_finding(found(), "loadtest/floor/main.cc:1:", "in no CMake list");
+  write("deploy/compare", "#!/bin/sh\n# Head.\ng++ loadtest/floor/main.cc\n");
+  EXPECT_EQ(found(), "");
   write("metrics/CMakeLists.txt", "file(GLOB sources *.cc)\n");
   expect_finding(found(), "metrics/CMakeLists.txt:1:", "not globbed");
 }

@@ -3,6 +3,7 @@
 
 #include "gcruntime/fiber/fiber.h"
 #include "gcruntime/fiber/scheduler.h"
+#include "gcruntime/gc/allocs_per_run.h"
 #include "gcruntime/gc/collect.h"
 #include "gcruntime/gc/make.h"
 #include "gcruntime/gc/map.h"

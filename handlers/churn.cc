@@ -4,8 +4,8 @@
 // request ends, the others are garbage at once. The allocation loop is the same in every style.
 #include <string>
 
-#include "handlers/api.h"
 #include "gcruntime/heap/size_class.h"
+#include "handlers/api.h"
 
 namespace tailrace::api {
 namespace {
@@ -33,7 +33,9 @@ std::size_t read_slot_bytes(Request& request) {
   // The nearest class, of two equally near ones the larger.
   std::int64_t nearest = kSmallestObject;
   for (const heap::SizeClass& each : heap::kSizeClassTable) {
-    const auto distance = [&](std::int64_t bytes) { return bytes < wanted ? wanted - bytes : bytes - wanted; };
+    const auto distance = [&](std::int64_t bytes) {
+      return bytes < wanted ? wanted - bytes : bytes - wanted;
+    };
     if (distance(each.bytes) <= distance(nearest)) nearest = each.bytes;
   }
   throw BadRequest("object=" + std::to_string(wanted) +

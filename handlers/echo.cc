@@ -10,7 +10,8 @@ namespace tailrace::api {
 void add_echo(App& app) {
   app.post("/api/echo", [](Request& request) -> Response {
     http::Buffer body;
-    if (const std::optional<tailrace::json::Error> refused = tailrace::json::minify(request.body(), body)) {
+    if (const std::optional<tailrace::json::Error> refused =
+            tailrace::json::minify(request.body(), body)) {
       return error(refused->status, refused->text());
     }
     return Response(200, http::kJsonType, std::move(body));
@@ -19,19 +20,19 @@ void add_echo(App& app) {
 
 // Keeps a managed copy of the text at every step, as one does with strings of a language that has them.
 void add_naive_echo(App& app) {
-  app.post(
-      "/naive/echo",
-      [](Request& request) -> Response {
-            const gc::String copy(request.body());
-        http::Buffer minified;
-        if (const std::optional<tailrace::json::Error> refused = tailrace::json::minify(request.body(), minified)) {
-          return error(refused->status, refused->text());
-        }
-        const gc::String answer(minified.view());
-        log_naively("echoed", {static_cast<std::int64_t>(copy.size())});
-        return Response::text(200, answer, http::kJsonType);
-      },
-      {.arena = false});
+  app.post("/naive/echo",
+           [](Request& request) -> Response {
+             const gc::String copy(request.body());
+             http::Buffer minified;
+             if (const std::optional<tailrace::json::Error> refused =
+                     tailrace::json::minify(request.body(), minified)) {
+               return error(refused->status, refused->text());
+             }
+             const gc::String answer(minified.view());
+             log_naively("echoed", {static_cast<std::int64_t>(copy.size())});
+             return Response::text(200, answer, http::kJsonType);
+           },
+           {.arena = false});
 }
 
 }  // namespace tailrace::api

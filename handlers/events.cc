@@ -1,6 +1,6 @@
 // POST /api/events in the recommended style: one allocation a key, vectors sized before they are filled.
-#include "handlers/event.h"
 #include "handlers/api.h"
+#include "handlers/event.h"
 
 namespace tailrace::api {
 

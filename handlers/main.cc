@@ -17,7 +17,8 @@ int main(int argc, char** argv) {
 
   api::Store store;
   app.on_start([&] {
-    for (std::int64_t i = 0; i < demo_users; ++i) store.insert(api::make_demo_user(store.next_id()));
+    for (std::int64_t i = 0; i < demo_users; ++i)
+      store.insert(api::make_demo_user(store.next_id()));
   });
 
   api::add_users(app, store);

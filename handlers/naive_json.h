@@ -15,7 +15,7 @@ namespace tailrace::api {
 gc::String naive_quote(std::string_view text);
 gc::String naive_number(std::int64_t number);
 // Copies the user first, as one does to be sure that nobody changes it meanwhile.
-gc::String naive_json(const User& user);
+gc::String naive_json(const User& published);
 gc::String naive_json(const gc::Vector<gc::String>& texts);
 
 // A formatted line for a debug log that nobody reads: the arguments are boxed and the text is made

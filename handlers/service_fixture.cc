@@ -1,12 +1,12 @@
 #include "handlers/service_fixture.h"
 
-#include <csignal>
-#include <cstdio>
-#include <cstdlib>
 #include <gtest/gtest.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
 
 #include "server/test_client.h"
 
@@ -17,15 +17,18 @@ namespace {
 
 // The number behind the last colon.
 std::uint16_t port_of(const std::string& url) {
-  return static_cast<std::uint16_t>(std::strtoul(url.substr(url.rfind(':') + 1).c_str(), nullptr, 10));
+  return static_cast<std::uint16_t>(
+      std::strtoul(url.substr(url.rfind(':') + 1).c_str(), nullptr, 10));
 }
 
 }  // namespace
 
 ServiceFixture::ServiceFixture(unsigned workers, std::int64_t demo_users,
                                std::vector<std::string> more_arguments) {
-  std::vector<std::string> arguments{TAILRACE_API_PATH, "serve",        "--listen", "127.0.0.1:0",
-                                     "--admin",         "127.0.0.1:0", "--max-procs", std::to_string(workers),
+  std::vector<std::string> arguments{TAILRACE_API_PATH, "serve",
+                                     "--listen",        "127.0.0.1:0",
+                                     "--admin",         "127.0.0.1:0",
+                                     "--max-procs",     std::to_string(workers),
                                      "--users",         std::to_string(demo_users),
                                      "--drain-delay",   "0s"};
   arguments.insert(arguments.end(), more_arguments.begin(), more_arguments.end());
@@ -75,7 +78,8 @@ double ServiceFixture::metric(std::string_view series) const {
   if (!answer) return 0;
   const std::string wanted = "\n" + std::string(series) + " ";
   const std::size_t at = answer->body.find(wanted);
-  return at == std::string::npos ? 0 : std::strtod(answer->body.c_str() + at + wanted.size(), nullptr);
+  return at == std::string::npos ? 0
+                                 : std::strtod(answer->body.c_str() + at + wanted.size(), nullptr);
 }
 
 void ServiceFixture::collect() const {

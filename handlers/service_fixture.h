@@ -13,7 +13,8 @@ namespace tailrace::api {
 
 class ServiceFixture {
  public:
-  ServiceFixture(unsigned workers, std::int64_t demo_users, std::vector<std::string> more_arguments = {});
+  ServiceFixture(unsigned workers, std::int64_t demo_users,
+                 std::vector<std::string> more_arguments = {});
   ~ServiceFixture();
   ServiceFixture(const ServiceFixture&) = delete;
   ServiceFixture& operator=(const ServiceFixture&) = delete;

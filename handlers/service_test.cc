@@ -28,7 +28,10 @@ std::string user_body(std::string_view name, double score = 1.5) {
               {"score", score},
               {"roles", {"reader", "a role with a rather long name"}},
               {"address",
-               {{"street", "2 High Street"}, {"city", "Springfield"}, {"country", "Freedonia"}, {"zip", "00002"}}},
+               {{"street", "2 High Street"},
+                {"city", "Springfield"},
+                {"country", "Freedonia"},
+                {"zip", "00002"}}},
               {"tags", {"alpha"}}}
       .dump();
 }
@@ -37,7 +40,9 @@ std::string user_body(std::string_view name, double score = 1.5) {
 class ServiceTest : public testing::TestWithParam<std::tuple<unsigned, std::string>> {
  protected:
   ServiceTest() : service_(std::get<0>(GetParam()), kDemoUsers), client_(service_.port()) {}
-  std::string path(std::string_view rest) const { return std::get<1>(GetParam()) + std::string(rest); }
+  std::string path(std::string_view rest) const {
+    return std::get<1>(GetParam()) + std::string(rest);
+  }
   ClientResponse get(std::string_view rest) { return *client_.get(path(rest)); }
   ClientResponse post(std::string_view rest, std::string_view body) {
     return *client_.post_json(path(rest), body);
@@ -51,22 +56,24 @@ class ServiceTest : public testing::TestWithParam<std::tuple<unsigned, std::stri
   TestClient client_;
 };
 
-INSTANTIATE_TEST_SUITE_P(
-    Styles, ServiceTest,
-    testing::Combine(testing::Values(1u, 2u, 4u), testing::Values("/api", "/naive")),
-    [](const auto& parameters) {
-      return std::get<1>(parameters.param).substr(1) + "_" + std::to_string(std::get<0>(parameters.param));
-    });
+INSTANTIATE_TEST_SUITE_P(Styles, ServiceTest,
+                         testing::Combine(testing::Values(1u, 2u, 4u),
+                                          testing::Values("/api", "/naive")),
+                         [](const auto& parameters) {
+                           return std::get<1>(parameters.param).substr(1) + "_" +
+                                  std::to_string(std::get<0>(parameters.param));
+                         });
 
 TEST_P(ServiceTest, ADemoUserIsAsTheContractShowsIt) {
   const ClientResponse answer = get("/users/7");
   EXPECT_EQ(answer.status, 200);
   EXPECT_EQ(answer.header("Content-Type"), "application/json");
-  EXPECT_EQ(answer.body,
-            R"({"id":7,"name":"User Number 7","email":"user7@example.com","active":false,"score":8.75,)"
-            R"("roles":["reader","writer","team-7"],"address":{"street":"7 High Street",)"
-            R"("city":"Springfield","country":"Freedonia","zip":"00007"},)"
-            R"("tags":["alpha","beta","tag-7"]})");
+  EXPECT_EQ(
+      answer.body,
+      R"({"id":7,"name":"User Number 7","email":"user7@example.com","active":false,"score":8.75,)"
+      R"("roles":["reader","writer","team-7"],"address":{"street":"7 High Street",)"
+      R"("city":"Springfield","country":"Freedonia","zip":"00007"},)"
+      R"("tags":["alpha","beta","tag-7"]})");
   EXPECT_FALSE(answer.header("X-Request-ID").empty());
 }
 
@@ -120,16 +127,18 @@ TEST_P(ServiceTest, BadBodiesGetTheRightStatusAndChangeNothing) {
   expect(400, "");
   expect(400, "{");
   expect(400, "[]");
-  expect(400, R"({"name":"x"})");                                  // email is missing
+  expect(400, R"({"name":"x"})");  // email is missing
   expect(400, R"({"name":1,"email":"a@b"})");
-  expect(400, R"({"name":"x","email":"a@b","name":"y"})");          // twice
+  expect(400, R"({"name":"x","email":"a@b","name":"y"})");  // twice
   expect(400, R"({"name":"x","email":"a@b"} x)");
-  expect(400, R"({"name":"x","email":"a@b","unknown":[1,,2]})");    // what is skipped is checked
+  expect(400, R"({"name":"x","email":"a@b","unknown":[1,,2]})");  // what is skipped is checked
   expect(422, R"({"name":"","email":"a@b"})");
   expect(422, R"({"name":"x","email":"nobody"})");
-  const ClientResponse plain = *client_.request("POST", path("/users"), user_body("x"), {{"Content-Type", "text/plain"}});
+  const ClientResponse plain =
+      *client_.request("POST", path("/users"), user_body("x"), {{"Content-Type", "text/plain"}});
   EXPECT_EQ(plain.status, 415);
-  const json error = json::parse(post("/users", R"({"name":"x","email":"a@b","roles":["a",7]})").body);
+  const json error =
+      json::parse(post("/users", R"({"name":"x","email":"a@b","roles":["a",7]})").body);
   EXPECT_EQ(error["error"], "bad_request");
   EXPECT_NE(error["message"].get<std::string>().find("/roles/1"), std::string::npos) << error;
   EXPECT_EQ(json::parse(get("/users?limit=1").body)["total"], kDemoUsers);
@@ -141,8 +150,12 @@ TEST_P(ServiceTest, EventsAreAcceptedWithTheirKeys) {
   json keys = json::array();
   for (int i = 0; i < 50; ++i) {
     const std::string id = "event-with-a-long-name-" + std::to_string(i);
-    events.push_back({{"id", id}, {"type", "click"}, {"user_id", i}, {"ts", 1700000000},
-                      {"tags", {"web"}}, {"payload", {{"k", "v"}}}});
+    events.push_back({{"id", id},
+                      {"type", "click"},
+                      {"user_id", i},
+                      {"ts", 1700000000},
+                      {"tags", {"web"}},
+                      {"payload", {{"k", "v"}}}});
     keys.push_back("click:" + id + ":" + std::to_string(i));
   }
   const json answer = json::parse(post("/events", events.dump()).body);
@@ -155,8 +168,10 @@ TEST_P(ServiceTest, EventsAreAcceptedWithTheirKeys) {
 TEST_P(ServiceTest, TenThousandEventsAreTakenAndOneMoreIsNot) {
   std::string many = "[";
   for (int i = 0; i < 10'000; ++i) {
-    many += std::string(i == 0 ? "" : ",") + R"({"id":"an event with a rather long name","type":"click",)"
-            R"("user_id":1,"ts":1700000000,"tags":["web","eu","mobile"],"payload":{"page":"/items/7"}})";
+    many +=
+        std::string(i == 0 ? "" : ",") +
+        R"({"id":"an event with a rather long name","type":"click",)"
+        R"("user_id":1,"ts":1700000000,"tags":["web","eu","mobile"],"payload":{"page":"/items/7"}})";
   }
   EXPECT_EQ(json::parse(post("/events", many + "]").body)["accepted"], 10'000);
   many += R"(,{"id":"e","type":"t","user_id":1,"ts":1,"tags":[],"payload":{}}])";
@@ -164,7 +179,8 @@ TEST_P(ServiceTest, TenThousandEventsAreTakenAndOneMoreIsNot) {
 }
 
 TEST_P(ServiceTest, EchoMinifies) {
-  EXPECT_EQ(post("/echo", " { \"b\" : 1.50, \"a\" : [ true , null ] } ").body, R"({"b":1.50,"a":[true,null]})");
+  EXPECT_EQ(post("/echo", " { \"b\" : 1.50, \"a\" : [ true , null ] } ").body,
+            R"({"b":1.50,"a":[true,null]})");
   const ClientResponse refused = post("/echo", "[1,]");
   EXPECT_EQ(refused.status, 400);
   EXPECT_NE(refused.body.find("byte 3"), std::string::npos) << refused.body;
@@ -180,7 +196,8 @@ TEST_P(ServiceTest, ChurnAllocatesWhatItSays) {
   const ClientResponse odd = get("/churn?bytes=100&object=63");
   EXPECT_EQ(odd.status, 400);
   EXPECT_NE(odd.body.find("64"), std::string::npos);
-  for (const char* query : {"", "bytes=-1", "bytes=67108865", "bytes=x", "bytes=64&live=65", "bytes=64&object=0"}) {
+  for (const char* query :
+       {"", "bytes=-1", "bytes=67108865", "bytes=x", "bytes=64&live=65", "bytes=64&object=0"}) {
     EXPECT_EQ(get("/churn?" + std::string(query)).status, 400) << query;
   }
 }
@@ -188,9 +205,11 @@ TEST_P(ServiceTest, ChurnAllocatesWhatItSays) {
 TEST_P(ServiceTest, ARequestsAllocationIsCountedExactly) {
   const std::string route = path("/churn");
   const auto bytes_of = [&](std::string_view query) {
-    const double before = service_.metric("tailrace_http_request_alloc_bytes_sum{route=\"" + route + "\"}");
+    const double before =
+        service_.metric("tailrace_http_request_alloc_bytes_sum{route=\"" + route + "\"}");
     EXPECT_EQ(get("/churn?" + std::string(query)).status, 200);
-    return service_.metric("tailrace_http_request_alloc_bytes_sum{route=\"" + route + "\"}") - before;
+    return service_.metric("tailrace_http_request_alloc_bytes_sum{route=\"" + route + "\"}") -
+           before;
   };
   const double constant = bytes_of("bytes=0");
   for (const std::int64_t bytes : {64, 6400, 65536, 1 << 20}) {
@@ -200,7 +219,8 @@ TEST_P(ServiceTest, ARequestsAllocationIsCountedExactly) {
 }
 
 TEST_P(ServiceTest, StylesDifferInTheirAllocations) {
-  const std::string name = "tailrace_http_request_alloc_objects_sum{route=\"" + path("/users/{id}") + "\"}";
+  const std::string name =
+      "tailrace_http_request_alloc_objects_sum{route=\"" + path("/users/{id}") + "\"}";
   const double before = service_.metric(name);
   EXPECT_EQ(get("/users/7").status, 200);
   const double objects = service_.metric(name) - before;

@@ -50,7 +50,8 @@ std::int64_t Store::next_id() noexcept {
 void Store::insert(User* user) {
   place_or_new(user->id).store(user);
   // Relaxed: counts, read as estimates.
-  live_[static_cast<std::size_t>(user->id) / kUsersPerChunk].fetch_add(1, std::memory_order_relaxed);
+  live_[static_cast<std::size_t>(user->id) / kUsersPerChunk].fetch_add(1,
+                                                                       std::memory_order_relaxed);
   size_.fetch_add(1, std::memory_order_relaxed);
 }
 

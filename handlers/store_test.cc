@@ -68,7 +68,8 @@ TEST_F(StoreTest, PagesSkipTheErasedAndCrossChunks) {
   EXPECT_EQ(ids(store, 0, 3), (std::vector<std::int64_t>{1, 3, 5}));
   const std::int64_t behind_first = kUsersPerChunk / 2;
   EXPECT_EQ(ids(store, behind_first - 1, 3),
-            (std::vector<std::int64_t>{2 * behind_first - 1, 2 * behind_first + 1, 2 * behind_first + 3}));
+            (std::vector<std::int64_t>{2 * behind_first - 1, 2 * behind_first + 1,
+                                       2 * behind_first + 3}));
   EXPECT_EQ(ids(store, users / 2 - 1, 10).size(), 1u);
   EXPECT_TRUE(ids(store, users, 10).empty());
 }

@@ -58,7 +58,8 @@ User* make_demo_user(std::int64_t id) {
   address->country = gc::String::literal("Freedonia");
   char zip[5];
   std::int64_t rest = id % 100000;
-  for (int digit = 4; digit >= 0; --digit, rest /= 10) zip[digit] = static_cast<char>('0' + rest % 10);
+  for (int digit = 4; digit >= 0; --digit, rest /= 10)
+    zip[digit] = static_cast<char>('0' + rest % 10);
   address->zip = gc::String(std::string_view(zip, sizeof(zip)));
   user->address = address;
   user->tags.reserve(3);

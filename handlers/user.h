@@ -37,8 +37,8 @@ BOOST_DESCRIBE_STRUCT(User, (), (id, name, email, active, score, roles, address,
 // ignored, so that what GET answered can be PUT back.
 struct UserInput {
   // All but name and email may be missing.
-  static constexpr std::array<std::string_view, 5> json_optional{"active", "score", "roles", "address",
-                                                                 "tags"};
+  static constexpr std::array<std::string_view, 5> json_optional{"active", "score", "roles",
+                                                                 "address", "tags"};
 
   std::optional<std::int64_t> id;
   gc::String name;

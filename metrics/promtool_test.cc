@@ -131,7 +131,7 @@ std::string find_promtool() {
   std::istringstream folders(path == nullptr ? "" : path);
   std::string folder;
   while (std::getline(folders, folder, ':')) {
-    const std::string candidate = folder + "/promtool";
+    std::string candidate = folder + "/promtool";
     if (::access(candidate.c_str(), X_OK) == 0) {
       return candidate;
     }

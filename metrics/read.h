@@ -5,6 +5,8 @@
 #include <optional>
 #include <string_view>
 
+#include "metrics/family.h"
+
 namespace tailrace::metrics {
 
 // "/gc/cycles/automatic:gc-cycles", "/memory/classes/total:bytes", "/sched/goroutines:goroutines":
@@ -12,5 +14,8 @@ namespace tailrace::metrics {
 // numbers are those of the calling worker's scheduler, zero on other threads. Any thread; reads
 // everything to tell one number, so not for hot paths.
 std::optional<double> read(std::string_view name);
+
+// The same for Go's histograms: "/sched/latencies:seconds". Buckets as in a scrape.
+std::optional<Series> read_histogram(std::string_view name);
 
 }  // namespace tailrace::metrics

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "gcruntime/fiber/fiber.h"
+#include "gcruntime/fiber/scheduler.h"
 #include "gcruntime/gc/mem_stats.h"
 
 namespace tailrace::metrics {
@@ -28,6 +30,23 @@ TEST(Read, TellsTheRuntimesNumber) {
   EXPECT_EQ(
       read("/gc/cycles/automatic:gc-cycles").value() + read("/gc/cycles/forced:gc-cycles").value(),
       read("/gc/cycles/total:gc-cycles").value());
+}
+
+TEST(Read, HistogramsByGosNames) {
+  fiber::Scheduler scheduler({});
+  scheduler.start();
+  scheduler.run([] {
+    for (int i = 0; i < 1000; ++i) fiber::yield();
+    const std::optional<Series> waits = read_histogram("/sched/latencies:seconds");
+    ASSERT_TRUE(waits.has_value());
+    EXPECT_GE(waits->count, 1000u / fiber::kWaitSample);
+    ASSERT_FALSE(waits->buckets.empty());
+    EXPECT_EQ(waits->buckets.back().second, waits->count);
+    EXPECT_GT(waits->sum, 0);
+  });
+  scheduler.stop();
+  EXPECT_FALSE(read("/sched/latencies:seconds").has_value());
+  EXPECT_FALSE(read_histogram("/sched/goroutines:goroutines").has_value());
 }
 
 TEST(Read, KnowsNoOthers) {

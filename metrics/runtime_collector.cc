@@ -194,6 +194,23 @@ void add_go_gc(Page& page, const RuntimeSnapshot& s) {
                minus(m.mallocs, m.heap_objects));
 }
 
+// From ready to running, of the sampled ones. The count is the buckets' sum, so that they agree.
+Family sched_latencies(const fiber::SchedulerStats& s) {
+  Series series;
+  for (std::size_t i = 0; i < s.waits.size(); ++i) {
+    series.count += s.waits[i];
+    const double bound = i + 1 == s.waits.size()
+                             ? std::numeric_limits<double>::infinity()
+                             : static_cast<double>(fiber::wait_bound_ns(i)) / 1e9;
+    series.buckets.emplace_back(bound, series.count);
+  }
+  series.sum = static_cast<double>(s.waits_total_ns) / 1e9;
+  return {"go_sched_latencies_seconds",
+          "How long fibers were ready before they ran; one in 59 is measured.",
+          Kind::kHistogram,
+          {std::move(series)}};
+}
+
 void add_go_sched(Page& page, const fiber::SchedulerStats& s) {
   const std::uint64_t busy = s.fibers_running + s.fibers_runnable;
   page.gauge("go_sched_gomaxprocs_threads", "Workers.", std::uint64_t{s.workers});
@@ -202,6 +219,7 @@ void add_go_sched(Page& page, const fiber::SchedulerStats& s) {
   page.gauge("go_sched_goroutines_runnable_goroutines", "Fibers ready to run.", s.fibers_runnable);
   page.gauge("go_sched_goroutines_waiting_goroutines", "Fibers parked.", minus(s.fibers, busy));
   page.counter("go_sched_goroutines_created_goroutines_total", "Fibers made.", s.fibers_created);
+  page.families.push_back(sched_latencies(s));
 }
 
 void add_tailrace(Page& page, const fiber::SchedulerStats& s) {
@@ -224,6 +242,9 @@ void add_tailrace(Page& page, const fiber::SchedulerStats& s) {
   page.labelled("tailrace_sched_rescues_total",
                 "Polls of another worker's netpoll: done (ok), or already under way (contended).",
                 Kind::kCounter, "result", {{"ok", s.rescues}, {"contended", s.rescue_misses}});
+  page.counter("tailrace_sched_long_slices_total",
+               "Fibers that ran for longer than the threshold (10 ms) without suspending.",
+               s.long_slices);
   page.labelled("tailrace_stack_bytes", "Address space of fiber stacks.", Kind::kGauge, "state",
                 {{"in_use", s.stack_bytes_in_use}, {"cached", s.stack_bytes_cached}});
 }

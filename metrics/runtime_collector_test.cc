@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include <set>
 #include <string>
 
@@ -46,6 +48,10 @@ RuntimeSnapshot example() {
   s.scheduler.fibers_runnable = 3;
   s.scheduler.fibers_created = 1000;
   s.scheduler.steals = 12;
+  s.scheduler.long_slices = 6;
+  s.scheduler.waits[2] = 10;                       // up to 1.024 us
+  s.scheduler.waits[fiber::kWaitBuckets - 1] = 1;  // above 8.6 s
+  s.scheduler.waits_total_ns = 9'500'000'000;
   s.scheduler.steal_misses = 34;
   s.scheduler.stack_bytes_in_use = 1 << 20;
   s.process.threads = 9;
@@ -154,6 +160,20 @@ TEST(RuntimeCollector, TellsWhatTheSnapshotSays) {
   EXPECT_EQ(value(families, "go_cpu_classes_gc_total_cpu_seconds_total"), 2.5);
   EXPECT_EQ(value(families, "go_sched_gomaxprocs_threads"), 4);
   EXPECT_EQ(value(families, "go_sched_goroutines_waiting_goroutines"), 25);
+  EXPECT_EQ(value(families, "tailrace_sched_long_slices_total"), 6);
+  const Family* const waits = find_family(families, "go_sched_latencies_seconds");
+  ASSERT_NE(waits, nullptr);
+  ASSERT_EQ(waits->kind, Kind::kHistogram);
+  const Series& waited = waits->series[0];
+  EXPECT_EQ(waited.count, 11u);
+  EXPECT_EQ(waited.sum, 9.5);
+  ASSERT_EQ(waited.buckets.size(), fiber::kWaitBuckets);
+  EXPECT_EQ(waited.buckets[1].second, 0u);
+  EXPECT_EQ(waited.buckets[2].first, 1.024e-6);
+  EXPECT_EQ(waited.buckets[2].second, 10u);
+  EXPECT_EQ(waited.buckets[fiber::kWaitBuckets - 2].second, 10u);
+  EXPECT_EQ(waited.buckets.back().second, 11u);
+  EXPECT_TRUE(std::isinf(waited.buckets.back().first));
   EXPECT_EQ(value(families, "process_cpu_seconds_total"), 1.25);
   EXPECT_EQ(value(families, "process_open_fds"), 11);
   const Family* const steals = find_family(families, "tailrace_sched_steals_total");

@@ -14,6 +14,12 @@ void Netpoll::start(unsigned workers) {
   }
 }
 
+void Netpoll::wake_asio(const Poller* own) noexcept {
+  for (const auto& poller : pollers_) {
+    if (poller.get() != own && poller->asio().used()) poller->wake();
+  }
+}
+
 bool Netpoll::adopt(int fd, Service& service, std::int64_t deadline_ns) {
   if (connections() >= capacity_) return false;
   const auto fewest = std::min_element(

@@ -25,6 +25,10 @@ class Netpoll final : public fiber::Netpoll {
     return pollers_[worker]->rescue(ready);
   }
   void wake(unsigned worker) noexcept override { pollers_[worker]->wake(); }
+  // After start().
+  Poller& poller(unsigned worker) noexcept { return *pollers_[worker]; }
+  // Rings every worker but `own` whose Asio context is in use. Any thread.
+  void wake_asio(const Poller* own) noexcept;
 
   // Gives the socket to the poller with the fewest connections: exact and cheap at the rates that
   // accept allows. False if all are full. The thread of the listeners only.

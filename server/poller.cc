@@ -56,9 +56,11 @@ Poller::Poller(std::size_t capacity, void (*serve)(fiber::Job* job))
   event.data.u64 = kWakeMark;
   TAILRACE_CHECK_VALUE(::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, event_fd_, &event) == 0,
                        "epoll refuses an eventfd", errno);
+  asio_.emplace(*this, epoll_fd_);
 }
 
 Poller::~Poller() {
+  asio_.reset();  // it watches our epoll
   // The workers have ended: what is left here has no fiber.
   for (std::size_t i = 0; i < used_; ++i) {
     if (records_[i].mode() != Connection::kFree) close_socket(records_[i].fd_);
@@ -69,6 +71,12 @@ Poller::~Poller() {
 }
 
 void Poller::poll(std::int64_t timeout_ns, fiber::ReadyList& ready) {
+  bool asio_under_way = false;
+  if (asio_->used()) [[unlikely]] {
+    const PollerAsio::Work work = asio_->run_ready();
+    if (work.ran) timeout_ns = 0;  // fibers are ready
+    asio_under_way = work.under_way;
+  }
   int timeout_ms = 0;
   if (timeout_ns != 0) {
     lock_.lock();
@@ -86,6 +94,10 @@ void Poller::poll(std::int64_t timeout_ns, fiber::ReadyList& ready) {
                      ? -1
                      : static_cast<int>(std::min<std::int64_t>(
                            (wait_ns + kMillisecond - 1) / kMillisecond, 3'600'000));
+  }
+  if (asio_under_way && timeout_ms != 0) [[unlikely]] {
+    asio_->wait(timeout_ms);
+    timeout_ms = 0;
   }
   epoll_event events[kEventsPerPoll];
   const int count = ::epoll_wait(epoll_fd_, events, kEventsPerPoll, timeout_ms);
@@ -111,6 +123,9 @@ bool Poller::rescue(fiber::ReadyList& ready) {
   advance(os::coarse_now_ns(), ready);
   lock_.unlock();
   empty_closing_queue();
+  // Not under the lock: handlers may close and open what they like.
+  if (asio_->used()) [[unlikely]]
+    asio_->rescue();
   return true;
 }
 

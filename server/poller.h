@@ -1,5 +1,5 @@
 // One worker's poller: an epoll instance, an eventfd that wakes it, a slab of connection records, a
-// timing wheel and the closing queue. Its own worker polls it; any other may rescue it.
+// timing wheel, the closing queue, and an io_context for Asio's users (poller_asio.h). Its own worker polls it; any other may rescue it.
 //
 // Lock: guards the life of records, the wheel, and what an epoll_wait of a rescuer returned. The
 // owner takes it after its epoll_wait, never around it; a rescuer try-locks around the whole look.
@@ -13,9 +13,11 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "gcruntime/fiber/netpoll.h"
 #include "server/connection.h"
+#include "server/poller_asio.h"
 #include "server/wheel.h"
 
 struct epoll_event;
@@ -33,6 +35,9 @@ class alignas(64) Poller final {
   void poll(std::int64_t timeout_ns, fiber::ReadyList& ready);
   bool rescue(fiber::ReadyList& ready);
   void wake() noexcept;
+
+  // The worker's io_context, for operations that fibers wait for (use_fiber.h).
+  PollerAsio& asio() noexcept { return *asio_; }
 
   // Makes a connection of a non-blocking socket; from here on the descriptor is the poller's. False
   // (and the descriptor is still the caller's) if the slab is full or epoll refuses. Any thread.
@@ -80,6 +85,7 @@ class alignas(64) Poller final {
   Connection* records_ = nullptr;  // a mapping of its own, touched as far as it was ever used
   std::size_t capacity_ = 0;
   void (*const serve_)(fiber::Job*);
+  std::optional<PollerAsio> asio_;  // made by the constructor
 
   alignas(64) Lock lock_;
   // Guarded by lock_.

@@ -142,6 +142,7 @@ Session::Body Session::wait_for_body(std::int64_t started_ns, std::size_t receiv
 }
 
 Session::Body Session::read_body(std::size_t limit) {
+  // Empty, but there. NOLINTNEXTLINE(bugprone-string-constructor)
   body_ = {in_.data() + message_bytes_, 0};
   if (head_.chunked) return read_chunked_body(limit);
   if (head_.content_length != 0) return read_sized_body(limit);

@@ -1,8 +1,8 @@
 // What the compiler and the sanitizers must be told about code that scans stacks and switches them.
 #pragma once
 
-#include <cstddef>
 #include <pthread.h>
+#include <cstddef>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define TAILRACE_ASAN 1
@@ -49,7 +49,8 @@
 namespace tailrace::base {
 
 // Free slots are poisoned under AddressSanitizer, so that a stale read names itself.
-inline void poison_memory([[maybe_unused]] const void* address, [[maybe_unused]] std::size_t bytes) {
+inline void poison_memory([[maybe_unused]] const void* address,
+                          [[maybe_unused]] std::size_t bytes) {
 #if TAILRACE_ASAN
   __asan_poison_memory_region(address, bytes);
 #endif

@@ -1,8 +1,8 @@
 #include "gcruntime/base/check.h"
 
+#include <unistd.h>
 #include <cstdlib>
 #include <cstring>
-#include <unistd.h>
 
 namespace tailrace::base {
 namespace {

@@ -21,14 +21,14 @@ namespace tailrace::base {
 }  // namespace tailrace::base
 
 // Always on. The message says what it means for the reader, not what the condition says already.
-#define TAILRACE_CHECK(condition, message)                                          \
-  (__builtin_expect(static_cast<bool>(condition), 1)                                \
-       ? static_cast<void>(0)                                                       \
+#define TAILRACE_CHECK(condition, message)           \
+  (__builtin_expect(static_cast<bool>(condition), 1) \
+       ? static_cast<void>(0)                        \
        : ::tailrace::base::check_failed(__FILE__, __LINE__, #condition, (message)))
-#define TAILRACE_CHECK_VALUE(condition, message, value)                                   \
-  (__builtin_expect(static_cast<bool>(condition), 1)                                      \
-       ? static_cast<void>(0)                                                             \
-       : ::tailrace::base::check_failed_value(__FILE__, __LINE__, #condition, (message),  \
+#define TAILRACE_CHECK_VALUE(condition, message, value)                                  \
+  (__builtin_expect(static_cast<bool>(condition), 1)                                     \
+       ? static_cast<void>(0)                                                            \
+       : ::tailrace::base::check_failed_value(__FILE__, __LINE__, #condition, (message), \
                                               static_cast<std::uint64_t>(value)))
 
 // On in builds with debug checks (dev, asan) and in the verify build.

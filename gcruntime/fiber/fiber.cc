@@ -59,9 +59,9 @@ JoinHandle spawn(Scheduler& scheduler, const SpawnOptions& options, const Closur
   auto* control = new JoinControl;
   fiber->control = control;
   // [fiber.list] Scanned from before the captures move: they may leave their old place by it.
+  // Relaxed: the record is kReady already, and a scan is right with the old value until the move.
   fiber->saved_sp.store(fiber->payload, std::memory_order_relaxed);
-  // Release: saved_sp before the state [fiber.scan].
-  fiber->state.store(FiberState::kReady, std::memory_order_release);
+  std::atomic_signal_fence(std::memory_order_seq_cst);  // the thread may be stopped in the move
   closure.move_to(fiber->payload, source);
   prepare_fiber(fiber, options.name);
   // The move is user code: the worker is looked up again.
@@ -70,6 +70,10 @@ JoinHandle spawn(Scheduler& scheduler, const SpawnOptions& options, const Closur
 }
 
 }  // namespace internal
+
+void set_label(std::string_view text) noexcept {
+  if (Fiber* self = current()) self->label.set(text);
+}
 
 Fiber* current() noexcept {
   Worker* worker = current_worker();
@@ -86,7 +90,7 @@ void park(WaitReason reason, bool (*commit)(Fiber* fiber, void* argument), void*
   worker->current()->reason.store(reason, std::memory_order_relaxed);
   const bool stray = worker->perturb().chance(8);
   if (stray) yield();
-  switch_out(Departure::Kind::kPark, commit, argument);
+  switch_out(Departure::Kind::kPark, commit, argument, worker);
 }
 
 void ready(Fiber* fiber) {

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -18,7 +19,17 @@ class Fiber;
 class Scheduler;
 
 // Why a fiber waits; for statistics and the fiber dump.
-enum class WaitReason : std::uint8_t { kNone, kIo, kMutex, kTimer, kJoin, kChannel, kIdle, kOther };
+enum class WaitReason : std::uint8_t {
+  kNone,
+  kIo,
+  kMutex,
+  kTimer,
+  kJoin,
+  kChannel,
+  kIdle,
+  kOther,
+  kBlocking
+};
 
 struct SpawnOptions {
   std::size_t stack_bytes = 0;  // 0: the scheduler's default; else rounded up to a stack size class
@@ -95,6 +106,10 @@ JoinHandle spawn(const SpawnOptions& options, F&& function) {
 
 // The fiber that runs, or null on a thread without one.
 Fiber* current() noexcept;
+// Says what the calling fiber is at, a request's route for instance, in up to 31 bytes; stands in
+// overflow messages, long slices and dumps until the next call or the fiber's end. On a thread
+// without a fiber it does nothing.
+void set_label(std::string_view text) noexcept;
 // Suspends: lets others run; goes to the tail of the queue.
 void yield();
 // Suspends for at least that long. Timers are kept per worker; resolution is about 1 ms.

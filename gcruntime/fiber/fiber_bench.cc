@@ -1,5 +1,6 @@
 // What switching, spawning and submitting cost. Figures are of one worker unless the name
-// says otherwise; the fibers run on the scheduler, the benchmark's loop runs on one of them.
+// says otherwise; the fibers run on the scheduler, the benchmark's loop runs on one of them. Go's
+// counterparts: loadtest/peers/go/bench; deploy/benchmarks runs both.
 #include <benchmark/benchmark.h>
 #include <boost/context/detail/fcontext.hpp>
 
@@ -48,7 +49,7 @@ void BM_YieldPingPong(benchmark::State& state) {
       benchmark::Counter(static_cast<double>(state.iterations()) * 4,
                          benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
-BENCHMARK(BM_YieldPingPong);
+BENCHMARK(BM_YieldPingPong)->MeasureProcessCPUTime();
 
 // Round robin over many fibers.
 void BM_YieldRoundRobin(benchmark::State& state) {
@@ -69,7 +70,7 @@ void BM_YieldRoundRobin(benchmark::State& state) {
   });
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }
-BENCHMARK(BM_YieldRoundRobin)->Arg(16)->Arg(200)->Arg(4096);
+BENCHMARK(BM_YieldRoundRobin)->Arg(16)->Arg(200)->Arg(4096)->MeasureProcessCPUTime();
 
 // A parked fiber is made ready and parks again; an iteration is one round trip.
 void BM_ParkReady(benchmark::State& state) {
@@ -112,7 +113,7 @@ void BM_SpawnRunJoin(benchmark::State& state) {
     benchmark::DoNotOptimize(sum);
   });
 }
-BENCHMARK(BM_SpawnRunJoin)->Arg(1)->Arg(2);
+BENCHMARK(BM_SpawnRunJoin)->Arg(1)->Arg(2)->MeasureProcessCPUTime();
 
 // 100 fibers are spawned, then run one after the other.
 void BM_SpawnRunBatch(benchmark::State& state) {
@@ -128,7 +129,7 @@ void BM_SpawnRunBatch(benchmark::State& state) {
   });
   state.SetItemsProcessed(state.iterations() * 100);
 }
-BENCHMARK(BM_SpawnRunBatch);
+BENCHMARK(BM_SpawnRunBatch)->MeasureProcessCPUTime();
 
 struct CountingJob : Job {
   std::uint64_t runs = 0;

@@ -6,7 +6,7 @@
 //                    ^ base()          ^ saved_sp when not running
 //
 // States. The record is on its scheduler's list in all of them.
-//   kIdle     nobody's; not scanned         -> kReady by spawn or a job
+//   kIdle     nobody's; not scanned         -> kReady by whoever takes it for a spawn or a job
 //   kReady    in a queue or about to be     -> kRunning by the worker that took it
 //   kRunning  on a worker                   -> kReady (yield), kParked (park), kIdle (end)
 //   kParked   out; a wake is somebody's task  -> kReady by ready(), or by its own commit
@@ -21,6 +21,7 @@
 #include <cstdint>
 
 #include "gcruntime/base/annotations.h"
+#include "gcruntime/fiber/label.h"
 #include "gcruntime/fiber/scheduler.h"
 #include "gcruntime/fiber/stack_pool.h"
 #include "gcruntime/heap/alloc_counts.h"
@@ -28,6 +29,15 @@
 namespace tailrace::fiber {
 
 class JoinControl;
+
+// [fiber.trim] What the trimmer knows of a stack at rest (parked or idle); see stack_trimmer.h.
+enum class Rest : std::uint32_t {
+  kRan,       // it ran since the trimmer looked
+  kSeen,      // it was at rest when the trimmer looked
+  kClaimed,   // and at the next look; it will be trimmed
+  kTrimming,  // it is: whoever wants to run on it waits a few microseconds
+  kTrimmed,   // nothing to do until it has run
+};
 
 // What __cxa_get_globals() points to, as the Itanium C++ ABI lays it out: the stack of caught
 // exceptions and the number of uncaught ones. [fiber.exceptions]
@@ -51,6 +61,9 @@ class alignas(64) Fiber {
   // --- The switch. Written by the worker that runs the fiber, or by whoever prepares it. ---
   std::atomic<void*> saved_sp{nullptr};
   std::atomic<FiberState> state{FiberState::kIdle};
+  std::atomic<Rest> rest{Rest::kRan};
+  // When it became ready, if its wait is measured, else 0. Handed over with the queue's entry.
+  std::int64_t ready_ns = 0;
   // Relaxed: read by dumps only.
   std::atomic<WaitReason> reason{WaitReason::kNone};
   ExceptionGlobals exceptions;
@@ -64,6 +77,7 @@ class alignas(64) Fiber {
   void* payload = nullptr;                // on the own stack, just below base()
   JoinControl* control = nullptr;         // null: a job
   std::atomic<const char*> name{"idle"};  // relaxed: also read by dumps
+  Label label;
 
   // --- Constant. ---
   Scheduler::Impl* const scheduler;
@@ -73,6 +87,9 @@ class alignas(64) Fiber {
   Fiber* list_previous = nullptr;  // guarded by the registry's lock
   Fiber* list_next = nullptr;      // guarded by the registry's lock
   Fiber* pool_next = nullptr;      // while idle: of the pool that it waits in
+  // Pages of the stack that are counted as faults already: the trimmer's while it trims, then of
+  // whoever takes the record apart.
+  std::size_t known_pages = 0;
   base::SanitizerStack sanitizer;
 };
 

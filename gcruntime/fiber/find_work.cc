@@ -137,6 +137,7 @@ void Worker::expire_timers(TimerHeap& timers, std::int64_t now_ns, bool try_only
 // their sockets must not wait for it. Idle workers would steal from the ring anyway; busy ones come
 // here.
 void Worker::rescue_others(std::int64_t now_ns) {
+  if (!scheduler_.options.rescue) return;
   const unsigned workers = scheduler_.options.workers;
   for (unsigned i = 1; i < workers; ++i) {
     Worker& other = *scheduler_.workers[(index_ + i) % workers];

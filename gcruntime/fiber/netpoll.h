@@ -17,6 +17,7 @@ class Fiber;
 // moves is this pointer.
 struct Job {
   void (*run)(Job* job) = nullptr;
+  std::int64_t ready_ns = 0;  // the scheduler's: when it was queued, if its wait is measured
 };
 
 // Collects what a poll found ready. Filled and drained by one worker at a time.

@@ -1,6 +1,6 @@
 #include "gcruntime/fiber/overflow.h"
 
-#include <unistd.h>
+#include <ucontext.h>
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
@@ -8,6 +8,8 @@
 
 #include "gcruntime/base/check.h"
 #include "gcruntime/fiber/fiber_record.h"
+#include "gcruntime/fiber/overflow_trace.h"
+#include "gcruntime/fiber/signal_line.h"
 #include "gcruntime/fiber/stack_pool.h"
 #include "gcruntime/fiber/worker.h"
 
@@ -16,50 +18,35 @@ namespace {
 
 struct sigaction previous_action;
 
-// write(2) only: the thread may be anywhere, inside malloc too.
-class Line {
- public:
-  void text(const char* text) noexcept {
-    for (; *text != 0 && used_ < sizeof(buffer_) - 1; ++text) buffer_[used_++] = *text;
-  }
-  void decimal(std::uint64_t value) noexcept {
-    char digits[20];
-    int count = 0;
-    do {
-      digits[count++] = static_cast<char>('0' + value % 10);
-      value /= 10;
-    } while (value != 0);
-    while (count > 0 && used_ < sizeof(buffer_) - 1) buffer_[used_++] = digits[--count];
-  }
-  void flush() noexcept {
-    buffer_[used_++] = '\n';
-    if (::write(STDERR_FILENO, buffer_, used_) < 0) std::abort();
-  }
-
- private:
-  char buffer_[384];
-  std::size_t used_ = 0;
-};
-
-void report_overflow(const Stack& stack) noexcept {
+void report_overflow(const Stack& stack, const void* address, const void* context) noexcept {
   const Worker* worker = current_worker();
   const Fiber* fiber = worker == nullptr ? nullptr : worker->current();
   const bool own = fiber != nullptr && fiber->stack.low == stack.low;
-  Line line;
+  SignalLine line;
   line.text("fiber ");
   line.text(own ? fiber->name.load(std::memory_order_relaxed) : "(not the one that runs here)");
+  char label[Label::kBytes] = {};
+  if (own) fiber->label.copy_to(label);
+  if (label[0] != 0) line.text(" (").text(label).text(")");
   line.text(" overflowed its stack of ");
-  line.decimal(StackPool::class_bytes(stack.size_class) / 1024);
+  line.decimal(StackPool::class_bytes(stack.size_class) / 1024).text(" KiB, [");
+  line.address(reinterpret_cast<std::uintptr_t>(stack.low)).text(", ");
+  line.address(reinterpret_cast<std::uintptr_t>(stack.high)).text("), at ");
+  line.address(reinterpret_cast<std::uintptr_t>(address));
   line.text(
-      " KiB: spawn it with a larger SpawnOptions::stack_bytes, or move its large locals to "
-      "the heap");
+      ": spawn it with a larger SpawnOptions::stack_bytes, or move its large locals to the heap");
   line.flush();
+  if (!own) return;
+  const auto& registers = static_cast<const ucontext_t*>(context)->uc_mcontext.gregs;
+  print_frames(stack, static_cast<std::uintptr_t>(registers[REG_RIP]),
+               static_cast<std::uintptr_t>(registers[REG_RSP]),
+               static_cast<std::uintptr_t>(registers[REG_RBP]));
 }
 
 void on_fault(int signal, siginfo_t* info, void* context) {
   Stack stack;
   if (StackPool::instance().find_guard(info->si_addr, stack)) {
-    report_overflow(stack);
+    report_overflow(stack, info->si_addr, context);
     std::abort();
   }
   if ((previous_action.sa_flags & SA_SIGINFO) != 0) {
@@ -77,6 +64,7 @@ void on_fault(int signal, siginfo_t* info, void* context) {
 }  // namespace
 
 void install_overflow_handler() noexcept {
+  note_modules();
   struct sigaction action {};
   action.sa_sigaction = on_fault;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK;

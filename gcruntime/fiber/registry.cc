@@ -5,6 +5,7 @@
 #include <new>
 
 #include "gcruntime/base/check.h"
+#include "gcruntime/base/mutant.h"
 
 namespace tailrace::fiber {
 namespace {
@@ -24,7 +25,7 @@ Fiber* construct_record(Scheduler::Impl* scheduler, const Stack& stack) noexcept
   char* top = stack.high - index % kStaggerSteps * kStaggerBytes - sizeof(Fiber);
   return ::new (top) Fiber(scheduler, stack);
 }
-static_assert(kStaggerBytes % alignof(Fiber) == 0 && sizeof(Fiber) % alignof(Fiber) == 0);
+static_assert(kStaggerBytes % alignof(Fiber) == 0);
 
 }  // namespace
 
@@ -37,23 +38,35 @@ Registry::~Registry() {
   }
 }
 
+Fiber* Registry::take_warm() noexcept {
+  if (warm() == 0) return nullptr;
+  gc::Section section;
+  std::lock_guard lock(lock_);
+  Fiber* const fiber = warm_;
+  if (fiber != nullptr) {
+    warm_ = fiber->pool_next;
+    warm_count_.store(warm() - 1, std::memory_order_relaxed);
+  }
+  return fiber;
+}
+
 Fiber* Registry::take(unsigned size_class) {
-  if (size_class == warm_class_ && warm() != 0) {
-    gc::Section section;
-    std::lock_guard lock(lock_);
-    if (Fiber* fiber = warm_) {
-      warm_ = fiber->pool_next;
-      warm_count_.store(warm() - 1, std::memory_order_relaxed);
+  if (size_class == warm_class_) {
+    if (Fiber* fiber = take_warm()) {
+      take_up(fiber);
       return fiber;
     }
   }
   Fiber* fiber = construct_record(scheduler_, StackPool::instance().acquire(size_class));
-  gc::Section section;
-  std::lock_guard lock(lock_);
-  fiber->list_next = all_;
-  if (all_ != nullptr) all_->list_previous = fiber;
-  all_ = fiber;
-  records_.store(records() + 1, std::memory_order_relaxed);
+  {
+    gc::Section section;
+    std::lock_guard lock(lock_);
+    fiber->list_next = all_;
+    if (all_ != nullptr) all_->list_previous = fiber;
+    all_ = fiber;
+    records_.store(records() + 1, std::memory_order_relaxed);
+  }
+  take_up(fiber);
   return fiber;
 }
 
@@ -78,18 +91,30 @@ void Registry::destroy(Fiber* fiber) noexcept {
     if (fiber->list_next != nullptr) fiber->list_next->list_previous = fiber->list_previous;
     (fiber->list_previous != nullptr ? fiber->list_previous->list_next : all_) = fiber->list_next;
     records_.store(records() - 1, std::memory_order_relaxed);
+    if (walk_next_ == fiber) walk_next_ = fiber->list_next;
   }
+  // [fiber.trim] Off the list, so nobody claims it any more.
+  leave_rest(fiber);
   const Stack stack = fiber->stack;
+  stack_counts_.look_at(fiber, stack.high);
   fiber->~Fiber();
   StackPool::instance().release(stack);
 }
 
+void Registry::begin_walk() noexcept {
+  gc::Section section;
+  std::lock_guard lock(lock_);
+  walk_next_ = all_;
+}
+
 void Registry::for_each_parked_stack(Visit visit, void* visitor) noexcept {
+  trimmer_.ring();
   std::lock_guard lock(lock_);
   for (Fiber* fiber = all_; fiber != nullptr; fiber = fiber->list_next) {
     // Acquire: pairs with the switch's release [fiber.scan]; the world is stopped anyway.
     const FiberState state = fiber->state.load(std::memory_order_acquire);
     if (state == FiberState::kIdle || state == FiberState::kRunning) continue;
+    if (base::mutant(base::Mutant::kParkedNotScanned) && state == FiberState::kParked) continue;
     visit(visitor, fiber->saved_sp.load(std::memory_order_relaxed), fiber->base());
   }
 }
@@ -113,6 +138,7 @@ std::vector<FiberInfo> Registry::dump(std::size_t most) const {
       if (state == FiberState::kIdle) continue;
       FiberInfo& info = infos[count++];
       info.name = fiber->name.load(std::memory_order_relaxed);
+      fiber->label.copy_to(info.label);
       info.state = state;
       info.reason = fiber->reason.load(std::memory_order_relaxed);
       info.stack_bytes = StackPool::class_bytes(fiber->stack.size_class);

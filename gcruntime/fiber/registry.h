@@ -8,10 +8,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <vector>
 
 #include "gcruntime/fiber/fiber_record.h"
 #include "gcruntime/fiber/stack_pool.h"
+#include "gcruntime/fiber/stack_trimmer.h"
 #include "gcruntime/gc/mutator.h"
 
 namespace tailrace::fiber {
@@ -26,8 +28,19 @@ class Registry final : public gc::StackSource {
   // All fibers have ended.
   ~Registry();
 
-  // An idle record on the list. Any thread, not in a section.
+  // A record on the list, not idle any more: kReady, and nothing on its stack. Any thread, not in a
+  // section.
   Fiber* take(unsigned size_class);
+  // Makes an idle record that the caller owns such a one. [fiber.trim]
+  static void take_up(Fiber* fiber) noexcept {
+    // Nothing to scan until a payload comes.
+    fiber->saved_sp.store(fiber->base(), std::memory_order_relaxed);
+    // R1. Release: saved_sp before the state [fiber.scan].
+    fiber->state.store(FiberState::kReady, std::memory_order_release);
+    leave_rest(fiber);  // R2
+    // Its last fiber's outermost frames never returned.
+    base::unpoison_memory(fiber->stack.low, fiber->sanitizer.bytes);
+  }
   // Takes back an idle record: keeps it warm if it is of the warm class and there is room.
   void give(Fiber* fiber);
 
@@ -37,10 +50,30 @@ class Registry final : public gc::StackSource {
   // At most `most` fibers that are not idle. Any thread, not in a section.
   std::vector<FiberInfo> dump(std::size_t most) const;
 
+  // For the trimmer, one at a time: goes over the list in steps, in which up to `most` records are
+  // visited with the list locked, until `visit` returns false. False at the list's end. Records that
+  // come meanwhile are left out.
+  void begin_walk() noexcept;
+  template <typename Visit>
+  bool walk(std::size_t most, Visit&& visit) noexcept {
+    gc::Section section;
+    std::lock_guard lock(lock_);
+    for (; most > 0 && walk_next_ != nullptr; --most) {
+      Fiber* const fiber = walk_next_;
+      walk_next_ = fiber->list_next;
+      if (!visit(fiber)) break;
+    }
+    return walk_next_ != nullptr;
+  }
+
+  StackTrimmer& trimmer() noexcept { return trimmer_; }
+  StackCounts& stack_counts() noexcept { return stack_counts_; }
+
   void for_each_parked_stack(Visit visit, void* visitor) noexcept override;
   void stack_bytes(std::uint64_t& inuse, std::uint64_t& sys) const noexcept override;
 
  private:
+  Fiber* take_warm() noexcept;
   void destroy(Fiber* fiber) noexcept;
 
   Scheduler::Impl* const scheduler_;
@@ -52,6 +85,9 @@ class Registry final : public gc::StackSource {
   // Written under lock_; relaxed: read as statistics.
   std::atomic<std::size_t> warm_count_{0};
   std::atomic<std::size_t> records_{0};
+  Fiber* walk_next_ = nullptr;  // guarded by lock_
+  StackCounts stack_counts_;
+  StackTrimmer trimmer_{*this};
 };
 
 }  // namespace tailrace::fiber

@@ -7,9 +7,11 @@
 #include <system_error>
 
 #include "gcruntime/base/check.h"
+#include "gcruntime/base/mutant.h"
 #include "gcruntime/fiber/futex.h"
 #include "gcruntime/fiber/join.h"
 #include "gcruntime/fiber/scheduler_impl.h"
+#include "gcruntime/gc/allocs_per_run.h"
 
 namespace tailrace::fiber {
 namespace {
@@ -44,8 +46,21 @@ void Scheduler::Impl::submit(Entry entry) {
   }
   // The entry keeps the scheduler alive only until it has run: stop() waits for this count, too.
   external_calls.fetch_add(1, std::memory_order_seq_cst);
+  // Relaxed: a choice.
+  if (external_samples.fetch_add(1, std::memory_order_relaxed) % kWaitSample == 0) {
+    stamp_ready(entry);
+  }
+  int unfenced = -1;
+  if (base::mutant(base::Mutant::kNoWakeFence)) {
+    unfenced = sleepers.claim_for_wake();
+    base::mutant_delay();
+  }
   global.push(&entry, 1);
-  if (wake_one()) external_wakes.fetch_add(1, std::memory_order_relaxed);
+  if (base::mutant(base::Mutant::kNoWakeFence)) {
+    if (unfenced >= 0) workers[static_cast<unsigned>(unfenced)]->ring();
+  } else if (wake_one()) {
+    external_wakes.fetch_add(1, std::memory_order_relaxed);
+  }
   // Release: pairs with stop()'s acquire.
   external_calls.fetch_sub(1, std::memory_order_release);
 }
@@ -104,6 +119,7 @@ Scheduler::Scheduler(const SchedulerOptions& options) {
   TAILRACE_CHECK_VALUE(options.workers >= 1 && options.workers <= 64,
                        "a scheduler has 1 to 64 workers", options.workers);
   impl_ = new Impl(this, options);
+  gc::internal::set_own_alloc_counts(&alloc_counts);
   gc::add_stack_source(&impl_->registry);
   AllSchedulers& all = all_schedulers();
   std::lock_guard lock(all.mutex);
@@ -137,6 +153,8 @@ void Scheduler::start() {
       std::abort();
     }
   }
+  impl_->monitor.start();
+  impl_->registry.trimmer().start(impl_->options.trim_every_ns, impl_->options.perturb_seed);
 }
 
 void Scheduler::stop() {
@@ -154,16 +172,35 @@ void Scheduler::stop() {
     impl_->ring_all();
     // Acquire: pairs with note_quiescent's release.
     while (impl_->quiescent.load(std::memory_order_acquire) == 0) futex_wait(impl_->quiescent, 0);
+    impl_->monitor.stop();  // while the threads that it signals exist
     impl_->ended.store(true, std::memory_order_seq_cst);
     impl_->ring_all();
     for (const auto& worker : impl_->workers) worker->thread.join();
+    impl_->registry.trimmer().stop();
+    // Relaxed: its users were fibers, which have ended. It exists no more after this.
+    delete impl_->blocking_service.exchange(nullptr, std::memory_order_relaxed);
     // The last step of a call from outside, whose fiber has run already. Acquire: pairs with
     // submit's release.
     while (impl_->external_calls.load(std::memory_order_acquire) != 0) std::this_thread::yield();
   });
 }
 
+SchedulerService& Scheduler::blocking_service(SchedulerService* (*make)()) {
+  // Acquire: pairs with the exchange below, which publishes what make() built.
+  SchedulerService* service = impl_->blocking_service.load(std::memory_order_acquire);
+  if (service != nullptr) return *service;
+  SchedulerService* made = make();
+  if (impl_->blocking_service.compare_exchange_strong(service, made, std::memory_order_acq_rel,
+                                                      std::memory_order_acquire)) {
+    return *made;
+  }
+  delete made;
+  return *service;
+}
+
 unsigned Scheduler::workers() const noexcept { return impl_->options.workers; }
+
+Netpoll* Scheduler::netpoll() const noexcept { return impl_->options.netpoll; }
 
 SchedulerStats Scheduler::stats() const noexcept {
   SchedulerStats stats;
@@ -192,12 +229,19 @@ SchedulerStats Scheduler::stats() const noexcept {
     stats.rescues += counters.rescues.read();
     stats.rescue_misses += counters.rescue_misses.read();
     warm += worker->warm();
+    worker->wait_times().add_to(stats.waits, stats.waits_total_ns);
   }
   // After what was returned, so that the difference is not negative.
   stacks_taken = impl_->external_stack_bytes.load(std::memory_order_relaxed);
   for (const auto& worker : impl_->workers) {
     stacks_taken += std::as_const(*worker).counters().stack_bytes_taken.read();
   }
+  stats.long_slices = impl_->monitor.long_slices();
+  const StackCounts& stacks = impl_->registry.stack_counts();
+  stats.stack_faults = stacks.faults.load(std::memory_order_relaxed);
+  stats.stacks_trimmed = stacks.trims.load(std::memory_order_relaxed);
+  stats.stack_bytes_trimmed = stacks.trimmed_bytes.load(std::memory_order_relaxed);
+  stats.stacks_unguarded = StackPool::instance().unguarded();
   stats.stack_bytes_in_use = stacks_taken - stacks_returned;
   stats.stack_bytes_cached = warm * StackPool::class_bytes(impl_->default_class);
   return stats;

@@ -3,18 +3,39 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "gcruntime/fiber/fiber.h"
 #include "gcruntime/fiber/netpoll.h"
+#include "gcruntime/fiber/wait_times.h"
 
 namespace tailrace::fiber {
+
+// A fiber that keeps its worker from others. [fiber.slices]
+struct LongSlice {
+  std::string name;
+  std::string label;
+  unsigned worker = 0;
+  std::int64_t ran_ns = 0;  // so far
+  std::int64_t cpu_ns = 0;  // of them; much less if it blocks, or if its thread has no processor
+  std::vector<std::string> stack;  // innermost first
+  std::uint64_t unreported = 0;    // others since the last report
+};
 
 struct SchedulerOptions {
   unsigned workers = 1;                  // 1 to 64
   std::size_t stack_bytes = 256 * 1024;  // virtual; committed page by page on first touch
   Netpoll* netpoll = nullptr;            // not owned; null: workers sleep on futexes
   bool steal = true;                     // false only to measure what stealing is worth
+  bool rescue = true;                    // false only to measure what the rescue rule is worth
+  // A fiber that runs for longer without suspending is counted and reported; 0: nobody looks.
+  std::int64_t long_slice_ns = 10'000'000;
+  // Told of each long slice, on a thread of the scheduler's; null: stderr, one a second at most.
+  void (*on_long_slice)(const LongSlice& slice) = nullptr;
+  std::int64_t trace_every_ns = 0;  // 0: no scheduler trace on stderr
+  // Stacks at rest give back pages after two collection cycles, or two of these; 0: never.
+  std::int64_t trim_every_ns = 10'000'000'000;
   std::uint64_t perturb_seed = 0;  // not 0: random yields, steals and delays, for torture tests
 };
 
@@ -34,18 +55,32 @@ struct SchedulerStats {
   std::uint64_t polls = 0;
   std::uint64_t rescues = 0;           // another's poller polled
   std::uint64_t rescue_misses = 0;     // its lock was taken
+  std::uint64_t long_slices = 0;       // fibers that ran for longer than the threshold
+  WaitCounts waits{};                  // from ready to running, by wait_bound_ns; a sample
+  std::uint64_t waits_total_ns = 0;    // their sum
   std::size_t stack_bytes_in_use = 0;  // virtual size of stacks with a fiber on them
   std::size_t stack_bytes_cached = 0;  // of warm ones
+  std::uint64_t stack_faults = 0;      // pages that stacks touched anew, as StackCounts finds them
+  std::uint64_t stacks_trimmed = 0;    // stacks at rest that gave pages back
+  std::uint64_t stack_bytes_trimmed = 0;
+  std::size_t stacks_unguarded = 0;  // of the process: without a guard page; see StackPool
 };
 
 // One line of a fiber dump.
 enum class FiberState : std::uint32_t { kIdle, kReady, kRunning, kParked };
 struct FiberInfo {
   const char* name = "";
+  char label[32] = "";  // set_label
   FiberState state = FiberState::kIdle;
   WaitReason reason = WaitReason::kNone;  // why it is parked, or was when it last was
   std::size_t stack_bytes = 0;            // virtual
   std::size_t stack_used_bytes = 0;       // of one that does not run: saved pointer to base
+};
+
+// What lives with a scheduler and is not part of it; see Scheduler::blocking_service.
+class SchedulerService {
+ public:
+  virtual ~SchedulerService() = default;
 };
 
 class Scheduler {
@@ -62,6 +97,7 @@ class Scheduler {
   void stop();
 
   unsigned workers() const noexcept;
+  Netpoll* netpoll() const noexcept;
   SchedulerStats stats() const noexcept;
   // At most `most` fibers that are alive: name, state, what they wait for. Any thread.
   std::vector<FiberInfo> dump(std::size_t most) const;
@@ -83,6 +119,10 @@ class Scheduler {
   void run(F&& function) {
     spawn(std::forward<F>(function)).join();
   }
+
+  // The pool of threads for blocking calls (sync/blocking_pool.h): made at the first call, destroyed
+  // by stop() when every fiber has ended. Any thread.
+  SchedulerService& blocking_service(SchedulerService* (*make)());
 
   // The calling worker's index, or -1 on any other thread. Stale after the next suspension.
   static int current_worker() noexcept;

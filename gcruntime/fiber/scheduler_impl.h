@@ -9,6 +9,7 @@
 
 #include "gcruntime/fiber/fiber_record.h"
 #include "gcruntime/fiber/global_queue.h"
+#include "gcruntime/fiber/monitor.h"
 #include "gcruntime/fiber/registry.h"
 #include "gcruntime/fiber/scheduler.h"
 #include "gcruntime/fiber/sleepers.h"
@@ -30,6 +31,11 @@ struct Scheduler::Impl {
   GlobalQueue global;
   Sleepers sleepers;
 
+  Monitor monitor{*this};
+
+  // Release by whoever makes it, acquire by its users.
+  std::atomic<SchedulerService*> blocking_service{nullptr};
+
   // --- Life. ---
   enum class Phase : std::uint32_t { kNew, kRunning, kStopped };
   Phase phase = Phase::kNew;  // the thread that starts and stops
@@ -45,6 +51,7 @@ struct Scheduler::Impl {
   std::atomic<std::uint64_t> external_stack_bytes{0};
   std::atomic<std::uint64_t> external_wakes{0};
   std::atomic<std::uint64_t> external_calls{0};
+  std::atomic<std::uint32_t> external_samples{0};  // relaxed: chooses whose wait is measured
 
   // The calling worker, if it is one of this scheduler; else null.
   Worker* own_worker() const noexcept {

@@ -78,6 +78,7 @@ class Sleepers {
   }
 
   // Relaxed: estimates.
+  unsigned searching() const noexcept { return searchers_.load(std::memory_order_relaxed); }
   bool is_idle(unsigned worker) const noexcept {
     return (idle_.load(std::memory_order_relaxed) & bit(worker)) != 0;
   }

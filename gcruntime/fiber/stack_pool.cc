@@ -1,12 +1,16 @@
 #include "gcruntime/fiber/stack_pool.h"
 
 #include <sys/mman.h>
+#include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <cstdio>
 
 #include "gcruntime/base/annotations.h"
 #include "gcruntime/base/check.h"
 #include "gcruntime/fiber/overflow.h"
+#include "gcruntime/fiber/signal_line.h"
+#include "gcruntime/gc/handle_place.h"
 
 namespace tailrace::fiber {
 namespace {
@@ -23,22 +27,55 @@ constexpr std::size_t kReservations[] = {std::size_t{1} << 40, std::size_t{128} 
                                          std::size_t{256} << 20};
 #endif
 
+constexpr std::size_t kPageBytes = 4096;
+
+StackPoolOptions process_options;
+std::atomic<bool> process_pool_made{false};
+
+// Mappings that the process may have, as the kernel says or does by default.
+std::size_t max_map_count() noexcept {
+  std::size_t count = 65530;
+  if (std::FILE* file = std::fopen("/proc/sys/vm/max_map_count", "re")) {
+    if (std::fscanf(file, "%zu", &count) != 1) count = 65530;
+    std::fclose(file);
+  }
+  return count;
+}
+
 }  // namespace
 
 StackPool& StackPool::instance() {
   // Never destroyed: threads may still run on its stacks while the process exits.
-  static StackPool* const pool = new StackPool;
+  static StackPool* const pool = [] {
+    // Relaxed: for a message about wrong use.
+    process_pool_made.store(true, std::memory_order_relaxed);
+    auto* made = new StackPool(process_options);
+    install_overflow_handler();
+    gc::internal::add_handle_range(made->base_, made->base_ + made->reserved_bytes_);
+    return made;
+  }();
   return *pool;
 }
 
-StackPool::StackPool() {
+void StackPool::configure(const StackPoolOptions& options) {
+  TAILRACE_CHECK(!process_pool_made.load(std::memory_order_relaxed),
+                 "StackPool::configure() comes before the first scheduler");
+  process_options = options;
+}
+
+StackPool::StackPool(const StackPoolOptions& options) {
   for (std::size_t bytes : kReservations) {
+    if (options.most_reserved != 0) {
+      bytes = std::min(bytes, (options.most_reserved + kSlabBytes - 1) & ~(kSlabBytes - 1));
+    }
     void* address = ::mmap(nullptr, bytes + kSlabBytes, PROT_READ | PROT_WRITE,
                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (address == MAP_FAILED) continue;
     const auto start = reinterpret_cast<std::uintptr_t>(address);
     base_ = reinterpret_cast<char*>((start + kSlabBytes - 1) & ~(kSlabBytes - 1));
     reserved_bytes_ = bytes;
+    mapping_ = address;
+    mapping_bytes_ = bytes + kSlabBytes;
     break;
   }
   TAILRACE_CHECK(base_ != nullptr,
@@ -48,8 +85,16 @@ StackPool::StackPool() {
   // huge pages, which is as good.
   static_cast<void>(::madvise(base_, reserved_bytes_, MADV_NOHUGEPAGE));
   slab_class_ = std::make_unique<std::atomic<std::uint8_t>[]>(reserved_bytes_ / kSlabBytes);
-  guard_markers_ = ::madvise(base_, kGuardBytes, kGuardInstall) == 0;
-  install_overflow_handler();
+  guard_markers_ = options.best == StackPoolOptions::Guards::kMarkers &&
+                   ::madvise(base_, kGuardBytes, kGuardInstall) == 0;
+  if (!guard_markers_ && options.best != StackPoolOptions::Guards::kNone) {
+    max_protected_ = options.max_protected != 0 ? options.max_protected : max_map_count() / 20 * 9;
+  }
+}
+
+StackPool::~StackPool() {
+  gc::internal::remove_handle_range(base_);
+  ::munmap(mapping_, mapping_bytes_);
 }
 
 unsigned StackPool::class_of(std::size_t bytes) noexcept {
@@ -94,11 +139,36 @@ void StackPool::install_guard(char* slot) {
                          "no guard for a fiber's stack: out of memory for page tables", errno);
     return;
   }
-  if (protected_ < kMaxProtectedGuards && ::mprotect(slot, kGuardBytes, PROT_NONE) == 0) {
+  if (protected_ < max_protected_ && ::mprotect(slot, kGuardBytes, PROT_NONE) == 0) {
     ++protected_;
     return;
   }
-  unguarded_.fetch_add(1, std::memory_order_relaxed);
+  note_unguarded();
+}
+
+void StackPool::note_unguarded() noexcept {
+  if (unguarded_.fetch_add(1, std::memory_order_relaxed) != 0) return;
+  SignalLine line;
+  line.text("tailrace: fiber stacks beyond the first ").decimal(protected_);
+  line.text(
+      " have no guard page, so that an overflow there is not noticed: this kernel has no "
+      "guard markers (Linux 6.13) and the mappings are used up; raise vm.max_map_count");
+  line.flush();
+}
+
+std::size_t StackPool::resident_pages(const char* from, const char* to) noexcept {
+  constexpr std::size_t kMostPages = kSlabBytes / kPageBytes;
+  unsigned char present[kMostPages];
+  std::size_t pages = 0;
+  while (from < to) {
+    const std::size_t bytes =
+        std::min<std::size_t>(static_cast<std::size_t>(to - from), kSlabBytes);
+    // Refused only for a range that is not mapped.
+    if (::mincore(const_cast<char*>(from), bytes, present) != 0) return pages;
+    for (std::size_t page = 0; page < bytes / kPageBytes; ++page) pages += present[page] & 1;
+    from += bytes;
+  }
+  return pages;
 }
 
 void StackPool::release(const Stack& stack) noexcept {

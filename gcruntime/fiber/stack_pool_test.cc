@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
+#include <string>
 #include <vector>
 
 #include "gcruntime/fiber/overflow.h"
@@ -69,6 +70,75 @@ TEST(StackPool, FindsGuardsAndNothingElse) {
   EXPECT_TRUE(pool.contains(stack.low));
   EXPECT_FALSE(pool.contains(&found));
   pool.release(stack);
+}
+
+// The kernel looks at the byte for us: writing it to a pipe fails if it is a guard.
+bool readable(const char* byte) {
+  int ends[2];
+  EXPECT_EQ(::pipe(ends), 0);
+  const bool written = ::write(ends[1], byte, 1) == 1;
+  ::close(ends[0]);
+  ::close(ends[1]);
+  return written;
+}
+
+StackPoolOptions small_pool(StackPoolOptions::Guards best) {
+  StackPoolOptions options;
+  options.best = best;
+  options.most_reserved = 64 << 20;
+  return options;
+}
+
+TEST(StackPool, GuardMarkersAndProtectionGuardAlike) {
+  for (const auto best :
+       {StackPoolOptions::Guards::kMarkers, StackPoolOptions::Guards::kProtected}) {
+    StackPool pool(small_pool(best));
+    EXPECT_EQ(pool.bytes_reserved(), std::size_t{64} << 20);
+    for (unsigned size_class = 0; size_class < StackPool::kClasses; size_class += 3) {
+      const Stack stack = pool.acquire(size_class);
+      EXPECT_FALSE(readable(stack.low - 1));
+      EXPECT_FALSE(readable(stack.low - StackPool::kGuardBytes));
+      EXPECT_TRUE(readable(stack.low));
+      EXPECT_TRUE(readable(stack.high - 1));
+      pool.release(stack);
+      // The guard stays with the slot.
+      const Stack again = pool.acquire(size_class);
+      EXPECT_EQ(again.low, stack.low);
+      EXPECT_FALSE(readable(again.low - 1));
+      again.low[0] = 1;
+    }
+    EXPECT_EQ(pool.unguarded(), 0u);
+  }
+}
+
+TEST(StackPool, WithoutMappingsLeftStacksGoWithoutGuardAndAreCounted) {
+  StackPoolOptions options = small_pool(StackPoolOptions::Guards::kProtected);
+  options.max_protected = 3;
+  StackPool pool(options);
+  testing::internal::CaptureStderr();
+  for (int i = 0; i < 5; ++i) {
+    const Stack stack = pool.acquire(0);
+    EXPECT_EQ(readable(stack.low - 1), i >= 3);
+    stack.low[0] = 1;
+  }
+  EXPECT_EQ(pool.unguarded(), 2u);
+  const std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_NE(said.find("beyond the first 3 have no guard page"), std::string::npos) << said;
+  EXPECT_NE(said.find("vm.max_map_count"), std::string::npos);
+  EXPECT_EQ(said.find('\n'), said.size() - 1) << "said once";
+}
+
+TEST(StackPool, CountsResidentPages) {
+  StackPool pool(small_pool(StackPoolOptions::Guards::kMarkers));
+  const Stack stack = pool.acquire(9);
+  EXPECT_EQ(StackPool::resident_pages(stack.low, stack.high), 0u);
+  stack.low[0] = 1;
+  stack.high[-1] = 1;
+  stack.high[-4097] = 1;
+  EXPECT_EQ(StackPool::resident_pages(stack.low, stack.high), 3u);
+  EXPECT_EQ(StackPool::resident_pages(stack.low + 4096, stack.high), 2u);
+  pool.release(stack);
+  EXPECT_EQ(StackPool::resident_pages(stack.low, stack.high), 0u);
 }
 
 TEST(StackPoolDeathTest, GuardsFault) {

@@ -25,9 +25,9 @@ TAILRACE_NOINLINE void fiber_main(void* scheduler_sp, Worker* worker) noexcept {
 
 void prepare_fiber(Fiber* fiber, const char* name) noexcept {
   fiber->name.store(name, std::memory_order_relaxed);
+  fiber->label.clear();
   fiber->exceptions = ExceptionGlobals{};
   fiber->allocated = gc::AllocCounts{};
-  base::unpoison_memory(fiber->stack.low, fiber->sanitizer.bytes);
   fiber->sanitizer.asan_fake_stack = nullptr;  // that of the last fiber here went with it
   base::create_sanitizer_fiber(fiber->sanitizer);
   char* top = fiber->payload != nullptr ? static_cast<char*>(fiber->payload) : fiber->base();

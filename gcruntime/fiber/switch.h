@@ -16,6 +16,10 @@
 #include <boost/context/detail/fcontext.hpp>
 
 #include "gcruntime/base/annotations.h"
+#include "gcruntime/base/mutant.h"
+#include "gcruntime/fiber/held_locks.h"
+#include "gcruntime/fiber/jump.h"
+#include "gcruntime/fiber/stack_trimmer.h"
 #include "gcruntime/fiber/worker.h"
 #include "gcruntime/gc/mutator.h"
 
@@ -23,31 +27,39 @@ namespace tailrace::fiber {
 
 // Scheduler context -> fiber, and back when the fiber has left.
 TAILRACE_ALWAYS_INLINE void Worker::enter(Fiber* fiber) noexcept {
-  gc::enter_section();
+  leave_rest(fiber);  // [fiber.trim] R2
+  if (!base::mutant(base::Mutant::kSwitchUnflagged)) gc::enter_section();
   // Relaxed: inside the section; other threads use it for statistics only.
   fiber->state.store(FiberState::kRunning, std::memory_order_relaxed);
-  current_.store(fiber, std::memory_order_relaxed);
-  *exceptions_ = fiber->exceptions;
+  counters_.switches.add();
+  // Release: the slice is counted before its fiber is seen; pairs with runs_fiber [fiber.slices].
+  current_.store(fiber, std::memory_order_release);
+  if (!base::mutant(base::Mutant::kExceptionsNotSwapped)) *exceptions_ = fiber->exceptions;
   fiber->allocated = fiber->allocated - mutator_->counts();
   mutator_->set_stack(fiber->stack.low, fiber->base());
-  counters_.switches.add();
+  if (base::mutant(base::Mutant::kSwitchUnflagged)) base::mutant_delay();
 
   base::start_switch(sanitizer_, fiber->sanitizer);
   const boost::context::detail::transfer_t transfer =
-      boost::context::detail::jump_fcontext(fiber->saved_sp.load(std::memory_order_relaxed), this);
+      jump(fiber->saved_sp.load(std::memory_order_relaxed), this);
   base::finish_switch(sanitizer_);
 
   mutator_->set_stack(reinterpret_cast<const void*>(mutator_->thread_stack_low()),
                       reinterpret_cast<const void*>(mutator_->thread_stack_high()));
   mutator_->set_thread_frames(nullptr);
   current_.store(nullptr, std::memory_order_relaxed);
-  fiber->saved_sp.store(transfer.fctx, std::memory_order_relaxed);
+  const bool late = base::mutant(base::Mutant::kLateStackPointer);
+  if (!late) fiber->saved_sp.store(transfer.fctx, std::memory_order_relaxed);
   const FiberState state = departure_.kind == Departure::Kind::kYield  ? FiberState::kReady
                            : departure_.kind == Departure::Kind::kPark ? FiberState::kParked
                                                                        : FiberState::kIdle;
   // Release: saved_sp before the state [fiber.scan].
   fiber->state.store(state, std::memory_order_release);
   gc::leave_section();
+  if (late) {
+    base::mutant_delay();
+    fiber->saved_sp.store(transfer.fctx, std::memory_order_relaxed);
+  }
 }
 
 // On the fiber, first thing after each jump.
@@ -61,22 +73,31 @@ TAILRACE_ALWAYS_INLINE void Worker::arrive_on_fiber(void* scheduler_sp) noexcept
 // Leaves the calling fiber for its worker's scheduler context; returns when it is resumed, maybe on
 // another thread. Not in a flagged section.
 TAILRACE_ALWAYS_INLINE void switch_out(Departure::Kind kind, bool (*commit)(Fiber*, void*),
-                                       void* argument) noexcept {
+                                       void* argument, Worker* worker = nullptr) noexcept {
   // A stop is answered before the fiber is left, not between two fibers.
   gc::poll();
-  Worker* worker = current_worker();
+  // `worker` is what the caller read before another suspension: stale [fiber.tls].
+  if (!base::mutant(base::Mutant::kCachedWorker) || worker == nullptr) worker = current_worker();
   Fiber* self = worker->current();
+  if (const std::int32_t held = locks_held(); held != 0) [[unlikely]] {
+    held_over_switch(self,
+                     kind == Departure::Kind::kYield ? " yields"
+                     : kind == Departure::Kind::kEnd ? " ends"
+                                                     : nullptr,
+                     held);
+  }
   worker->departure_.kind = kind;
   worker->departure_.commit = commit;
   worker->departure_.argument = argument;
 
-  gc::enter_section();
-  self->exceptions = *worker->exceptions_;
-  *worker->exceptions_ = ExceptionGlobals{};
+  if (!base::mutant(base::Mutant::kSwitchUnflagged)) gc::enter_section();
+  if (!base::mutant(base::Mutant::kExceptionsNotSwapped)) {
+    self->exceptions = *worker->exceptions_;
+    *worker->exceptions_ = ExceptionGlobals{};
+  }
   self->allocated = self->allocated + worker->mutator_->counts();
   base::start_switch(self->sanitizer, worker->sanitizer_, kind == Departure::Kind::kEnd);
-  const boost::context::detail::transfer_t transfer =
-      boost::context::detail::jump_fcontext(worker->scheduler_sp_, nullptr);
+  const boost::context::detail::transfer_t transfer = jump(worker->scheduler_sp_, nullptr);
   // `worker` may be another thread's from here on.
   static_cast<Worker*>(transfer.data)->arrive_on_fiber(transfer.fctx);
 }

@@ -13,6 +13,11 @@
 
 namespace tailrace::fiber {
 
+TAILRACE_NOINLINE void stamp_ready(Entry entry) noexcept {
+  Job* job = job_of(entry);
+  (job != nullptr ? job->ready_ns : fiber_of(entry)->ready_ns) = os::now_ns();
+}
+
 // Runs a fiber until it leaves, and does what it left to do.
 TAILRACE_ALWAYS_INLINE void Worker::resume(Fiber* fiber) {
   for (;;) {
@@ -20,7 +25,7 @@ TAILRACE_ALWAYS_INLINE void Worker::resume(Fiber* fiber) {
     switch (departure_.kind) {
       case Departure::Kind::kYield:
         // Release: the worker itself is awake and will come to it.
-        queue_up(entry_of(fiber), std::memory_order_release);
+        admit(entry_of(fiber), std::memory_order_release);
         return;
       case Departure::Kind::kPark: {
         perturb_.delay();
@@ -48,6 +53,7 @@ void Worker::main() {
   mutator_ = gc::mutator();
   exceptions_ = reinterpret_cast<ExceptionGlobals*>(abi::__cxa_get_globals());
   base::adopt_thread_stack(sanitizer_);
+  StackSample::allow_on_this_thread();
   last_poll_ns_.store(os::now_ns(), std::memory_order_relaxed);
   set_current_worker(this);
 
@@ -59,6 +65,9 @@ void Worker::main() {
     }
     if (just_woke_) ring_watcher();
     Job* job = job_of(entry);
+    std::int64_t& ready_ns = job == nullptr ? fiber_of(entry)->ready_ns : job->ready_ns;
+    if (ready_ns != 0) [[unlikely]]
+      measure_wait(ready_ns);
     resume(job == nullptr ? fiber_of(entry) : fiber_for(job));
   }
 
@@ -112,13 +121,28 @@ Fiber* Worker::take_fiber(unsigned size_class) {
   Fiber* fiber = warm_;
   warm_ = fiber->pool_next;
   warm_count_.store(warm() - 1, std::memory_order_relaxed);
+  Registry::take_up(fiber);
   return fiber;
 }
 
 void Worker::submit(Entry entry) {
   // Seq_cst: S1 of [fiber.sleep].
-  queue_up(entry, std::memory_order_seq_cst);
+  admit(entry, std::memory_order_seq_cst);
   if (scheduler_.wake_one()) counters_.wakes.add();
+}
+
+// An entry has become ready; what is only moved from queue to queue goes to queue_up().
+TAILRACE_ALWAYS_INLINE void Worker::admit(Entry entry, std::memory_order order) {
+  if (--until_sample_ == 0) [[unlikely]] {
+    until_sample_ = kWaitSample;
+    stamp_ready(entry);
+  }
+  queue_up(entry, order);
+}
+
+TAILRACE_NOINLINE void Worker::measure_wait(std::int64_t& ready_ns) {
+  wait_times_.note(os::now_ns() - ready_ns);
+  ready_ns = 0;
 }
 
 void Worker::queue_up(Entry entry, std::memory_order order) {
@@ -139,7 +163,7 @@ void Worker::make_ready(Fiber* fiber) {
   const FiberState before = fiber->state.load(std::memory_order_relaxed);
   TAILRACE_CHECK(before == FiberState::kParked, "ready() on a fiber that is not parked");
   fiber->state.store(FiberState::kReady, std::memory_order_relaxed);
-  queue_up(entry_of(fiber), std::memory_order_seq_cst);
+  admit(entry_of(fiber), std::memory_order_seq_cst);
 }
 
 void Worker::drain_ready_list() {
@@ -148,7 +172,7 @@ void Worker::drain_ready_list() {
     const Entry entry = ready_list_.entry(i);
     if (job_of(entry) != nullptr) {
       counters_.jobs_submitted.add();
-      queue_up(entry, std::memory_order_seq_cst);
+      admit(entry, std::memory_order_seq_cst);
     } else {
       make_ready(fiber_of(entry));
     }

@@ -17,7 +17,9 @@
 #include "gcruntime/fiber/fiber_record.h"
 #include "gcruntime/fiber/perturbation.h"
 #include "gcruntime/fiber/run_queue.h"
+#include "gcruntime/fiber/stack_sample.h"
 #include "gcruntime/fiber/timer_heap.h"
+#include "gcruntime/fiber/wait_times.h"
 #include "gcruntime/gc/mutator.h"
 
 namespace tailrace::fiber {
@@ -66,14 +68,18 @@ class Worker {
   const RunQueue& queue() const noexcept { return queue_; }
   const WorkerCounters& counters() const noexcept { return counters_; }
   std::size_t warm() const noexcept { return warm_count_.load(std::memory_order_relaxed); }
+  const WaitTimes& wait_times() const noexcept { return wait_times_; }
+  // Acquire: pairs with enter(): who sees a fiber sees the count of its slice (or a later one).
+  bool runs_fiber() const noexcept { return current_.load(std::memory_order_acquire) != nullptr; }
+  StackSample& stack_sample() noexcept { return stack_sample_; }
   // Makes its next or present block return. Sticky; async-signal-safe.
   void ring() noexcept;
 
   std::thread thread;  // owned by the scheduler
 
  private:
-  friend void fiber_main(void* saved_sp, Worker* worker) noexcept;
-  friend void switch_out(Departure::Kind, bool (*)(Fiber*, void*), void*) noexcept;
+  friend void fiber_main(void* scheduler_sp, Worker* worker) noexcept;
+  friend void switch_out(Departure::Kind, bool (*)(Fiber*, void*), void*, Worker*) noexcept;
 
   // switch.h
   void enter(Fiber* fiber) noexcept;
@@ -84,7 +90,9 @@ class Worker {
   Fiber* fiber_for(Job* job);
   void ring_watcher();
   void finish(Fiber* fiber);
+  void admit(Entry entry, std::memory_order order);
   void queue_up(Entry entry, std::memory_order order);
+  void measure_wait(std::int64_t& ready_ns);
   void make_ready(Fiber* fiber);
   void drain_ready_list();
 
@@ -122,6 +130,9 @@ class Worker {
   std::atomic<std::size_t> warm_count_{0};  // relaxed: read as a statistic
   ReadyList ready_list_;
   WorkerCounters counters_;
+  std::uint32_t until_sample_ = kWaitSample;  // entries to become ready before the next stamp
+  WaitTimes wait_times_;
+  StackSample stack_sample_;  // the monitor's and the signal handler's
 
   // --- Shared. ---
   RunQueue queue_;  // owner pushes, all pop
@@ -130,6 +141,9 @@ class Worker {
   std::atomic<std::int64_t> last_poll_ns_{0};
   std::atomic<std::uint32_t> rung_{0};  // futex, when there is no netpoll
 };
+
+// Notes that the entry is ready from now on; before it is queued, by whoever queues it.
+void stamp_ready(Entry entry) noexcept;
 
 // Readies an idle record for its first run: from here on the collector scans it.
 void prepare_fiber(Fiber* fiber, const char* name) noexcept;

@@ -58,6 +58,7 @@ void* refill_scanned(std::size_t size_class, std::uint64_t header) {
 
 void* refill_noscan(std::size_t size_class) {
   void* slot = take_refilled(size_class, true);
+  note_allocated_at(slot, 0);
   leave_section();
   after_refill();
   return slot;
@@ -67,13 +68,14 @@ namespace {
 
 // A large object's slot, or null. It has no header yet (zero is "not traceable"), but its allocation bit:
 // it keeps its memory and is not looked into.
-char* take_large_slot(std::size_t bytes, bool noscan, bool& fresh) noexcept {
+char* take_large_slot(std::size_t bytes, std::uint16_t type, bool noscan, bool& fresh) noexcept {
   char* slot = nullptr;
   Mutator* self = mutator();
   enter_section();
   if (heap::Span* span = heap::allocate_large_span(bytes, noscan, fresh)) {
     slot = reinterpret_cast<char*>(span->start);
     if (!noscan) *reinterpret_cast<std::uint64_t*>(slot) = 0;
+    note_allocated_at(slot, type);
     // Release: the header's zero comes before the bit.
     span->large_alloc.store(1, std::memory_order_release);
     bump(self->cache.counts.large_bytes, span->bytes());
@@ -94,10 +96,10 @@ void* allocate_large(std::size_t payload_bytes, std::uint16_t type, std::uint32_
   poll();
   flush_counts(*mutator(), kFlushBytes);
   bool fresh = false;
-  char* slot = take_large_slot(bytes, noscan, fresh);
+  char* slot = take_large_slot(bytes, type, noscan, fresh);
   if (slot == nullptr) {
     Collector::instance().collect();
-    slot = take_large_slot(bytes, noscan, fresh);
+    slot = take_large_slot(bytes, type, noscan, fresh);
     if (slot == nullptr) throw std::bad_alloc();
   }
   if (!noscan) {

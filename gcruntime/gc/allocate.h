@@ -13,7 +13,9 @@
 #include <cstdint>
 
 #include "gcruntime/base/annotations.h"
+#include "gcruntime/base/mutant.h"
 #include "gcruntime/gc/mutator.h"
+#include "gcruntime/gc/origin.h"
 #include "gcruntime/gc/type_info.h"
 #include "gcruntime/heap/heap.h"
 #include "gcruntime/heap/size_class.h"
@@ -35,6 +37,7 @@ TAILRACE_ALWAYS_INLINE void* finish_scanned(void* slot, std::size_t size_class,
   auto* words = static_cast<std::uint64_t*>(slot);
   heap::zero_slot(words, heap::kSizeClassTable[size_class].bytes);
   words[0] = header;
+  note_allocated_at(slot, Header::type(header));
   return slot;
 }
 }  // namespace internal
@@ -44,12 +47,13 @@ TAILRACE_ALWAYS_INLINE void* allocate_scanned_slot(std::size_t size_class, std::
                                                    std::uint64_t flags, std::uint32_t count) {
   Mutator* self = mutator();
   const std::uint64_t header = Header::pack(type, flags, count);
-  enter_section();
+  if (!base::mutant(base::Mutant::kAllocationUnflagged)) enter_section();
   heap::CacheSlot& cached = self->cache.slots[size_class][false];
   // The way out is a tail call, so that the fast path saves no registers for it.
-  if (cached.free_bits == 0) [[unlikely]] return internal::refill_scanned(size_class, header);
-  void* slot = internal::finish_scanned(heap::take_slot(self->cache, cached, size_class), size_class,
-                                        header);
+  if (cached.free_bits == 0) [[unlikely]]
+    return internal::refill_scanned(size_class, header);
+  void* slot = internal::finish_scanned(heap::take_slot(self->cache, cached, size_class),
+                                        size_class, header);
   leave_section();
   return slot;
 }
@@ -57,16 +61,19 @@ TAILRACE_ALWAYS_INLINE void* allocate_scanned_slot(std::size_t size_class, std::
 // The slot of a small noscan object; its contents are undefined.
 TAILRACE_ALWAYS_INLINE void* allocate_noscan_slot(std::size_t size_class) {
   Mutator* self = mutator();
-  enter_section();
+  if (!base::mutant(base::Mutant::kAllocationUnflagged)) enter_section();
   heap::CacheSlot& cached = self->cache.slots[size_class][true];
-  if (cached.free_bits == 0) [[unlikely]] return internal::refill_noscan(size_class);
+  if (cached.free_bits == 0) [[unlikely]]
+    return internal::refill_noscan(size_class);
   void* slot = heap::take_slot(self->cache, cached, size_class);
+  internal::note_allocated_at(slot, 0);
   leave_section();
   return slot;
 }
 
 // `count` elements of `element_bytes` bytes (together payload_bytes), traced as `type`; zeroed.
-TAILRACE_ALWAYS_INLINE void* allocate_scanned(std::size_t payload_bytes, std::uint16_t type, std::uint32_t count) {
+TAILRACE_ALWAYS_INLINE void* allocate_scanned(std::size_t payload_bytes, std::uint16_t type,
+                                              std::uint32_t count) {
   const std::size_t bytes = payload_bytes + kHeaderBytes;
   if (bytes > heap::kMaxSmallBytes) {
     return internal::allocate_large(payload_bytes, type, count, false);
@@ -84,9 +91,10 @@ TAILRACE_ALWAYS_INLINE void* allocate_noscan(std::size_t bytes) {
 // a past-the-end pointer must still lie within its object. For containers that choose a capacity.
 constexpr std::size_t usable_scanned_bytes(std::size_t payload_bytes) {
   const std::size_t bytes = payload_bytes + kHeaderBytes + 1;
-  const std::size_t slot = bytes <= heap::kMaxSmallBytes
-                               ? heap::kSizeClassTable[heap::size_class_of(bytes)].bytes
-                               : (bytes + heap::kPageBytes - 1) / heap::kPageBytes * heap::kPageBytes;
+  const std::size_t slot =
+      bytes <= heap::kMaxSmallBytes
+          ? heap::kSizeClassTable[heap::size_class_of(bytes)].bytes
+          : (bytes + heap::kPageBytes - 1) / heap::kPageBytes * heap::kPageBytes;
   return slot - kHeaderBytes - 1;
 }
 constexpr std::size_t usable_noscan_bytes(std::size_t bytes) {

@@ -4,12 +4,13 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "gcruntime/gc/allocs_per_run.h"
 #include "gcruntime/heap/alloc_counts.h"
 
 namespace tailrace::gc {
 
 struct CollectorOptions {
-  int percent = 100;   // heap growth over the live heap that starts a cycle; -1: only collect() does
+  int percent = 100;  // heap growth over the live heap that starts a cycle; -1: only collect() does
   bool trace = false;  // gctrace=1: a line a cycle on stderr, in Go's format
   unsigned procs = 1;  // worker threads, for the trace line and the share of CPU
 };
@@ -26,22 +27,7 @@ int set_percent(int percent);
 // collect(), then gives all free pages back to the OS. Returns the bytes given back.
 std::size_t free_os_memory();
 
-// What the calling thread has allocated; it must be attached. (On a fiber: fiber::alloc_counts.)
+// What the calling thread has allocated; it must be attached. (On a fiber: own_alloc_counts.)
 AllocCounts thread_alloc_counts() noexcept;
-
-// What f allocates, averaged over n runs after a first one that is not counted. f must stay on its
-// thread.
-template <typename F>
-AllocCounts allocs_per_run(unsigned n, F&& f) {
-  f();
-  const AllocCounts before = thread_alloc_counts();
-  for (unsigned i = 0; i < n; ++i) f();
-  AllocCounts counts = thread_alloc_counts() - before;
-  counts.bytes /= n;
-  counts.objects /= n;
-  counts.large_bytes /= n;
-  counts.large_objects /= n;
-  return counts;
-}
 
 }  // namespace tailrace::gc

@@ -8,10 +8,12 @@
 #include <new>
 #include <thread>
 
+#include "gcruntime/gc/origin.h"
 #include "gcruntime/gc/root_table.h"
 #include "gcruntime/gc/verifier.h"
 #include "gcruntime/gc/world.h"
 #include "gcruntime/heap/heap.h"
+#include "gcruntime/heap/page_runs.h"
 #include "gcruntime/heap/span.h"
 #include "gcruntime/os/clock.h"
 
@@ -25,6 +27,12 @@ std::int64_t unix_now_ns() {
 }
 
 std::uint64_t all_bytes(const AllocCounts& counts) { return counts.bytes + counts.large_bytes; }
+
+// A tenth over the goal: the price in memory of passing over spans that are more than half full.
+std::uint64_t roomy_bytes(std::uint64_t goal_bytes) {
+  constexpr std::uint64_t kLeast = std::uint64_t{4} << 20;
+  return std::max(goal_bytes, kLeast) / 10 * 11;
+}
 
 constexpr double kMebibyte = 1024.0 * 1024.0;
 
@@ -72,6 +80,7 @@ int Collector::set_percent(int percent) {
 void Collector::set_trigger() noexcept {
   if (options_.percent < 0) {
     goal_bytes_ = UINT64_MAX;
+    heap::set_roomy_bytes(roomy_bytes(2 * live_bytes_));
     // Relaxed: advice to the slow path, read at its next look.
     trigger_.store(UINT64_MAX, std::memory_order_relaxed);
     backstop_.store(UINT64_MAX, std::memory_order_relaxed);
@@ -85,6 +94,7 @@ void Collector::set_trigger() noexcept {
   goal_bytes_ = live_bytes_ + growth;
   trigger_.store(growth, std::memory_order_relaxed);
   backstop_.store(growth + growth / 2 + (std::uint64_t{8} << 20), std::memory_order_relaxed);
+  heap::set_roomy_bytes(roomy_bytes(goal_bytes_));
 }
 
 void Collector::note_allocated(std::uint64_t bytes) noexcept {
@@ -112,9 +122,8 @@ void Collector::wait_for_cycle() noexcept {
   native([&] {
     std::unique_lock lock(mutex_);
     const std::uint64_t number = begun_ + 1;
-    done_.wait(lock, [&] {
-      return ended_ >= number || !requested_.load(std::memory_order_acquire);
-    });
+    done_.wait(lock,
+               [&] { return ended_ >= number || !requested_.load(std::memory_order_acquire); });
   });
 }
 
@@ -185,6 +194,7 @@ void Collector::run_cycle(bool forced) {
   const std::int64_t marked = os::now_ns();
 #if defined(TAILRACE_VERIFY)
   verify_heap(marker);
+  internal::note_freed(ended_ + 1);
 #endif
   const heap::SweepResult swept = heap::sweep();
   // Relaxed: mutators see them after start().
@@ -227,8 +237,7 @@ void Collector::print_trace(std::uint64_t number, const std::int64_t* times_ns, 
   const std::int64_t sweep = times_ns[3] - times_ns[2];
   const double elapsed = static_cast<double>(times_ns[3] - started_ns_);
   const double share =
-      elapsed <= 0 ? 0
-                   : 100.0 * static_cast<double>(gc_cpu_ns_) / (elapsed * options_.procs);
+      elapsed <= 0 ? 0 : 100.0 * static_cast<double>(gc_cpu_ns_) / (elapsed * options_.procs);
   std::uint64_t stacks = 0;
   std::uint64_t stack_sys = 0;
   World::instance().stack_bytes(stacks, stack_sys);
@@ -236,7 +245,8 @@ void Collector::print_trace(std::uint64_t number, const std::int64_t* times_ns, 
     return static_cast<std::uint64_t>(static_cast<double>(bytes) / kMebibyte);
   };
   std::fprintf(stderr,
-               "gc %" PRIu64 " @%.3fs %.0f%%: %.3g+%.3g+%.3g ms clock, %.3g+0/%.3g/0+%.3g ms cpu, "
+               "gc %" PRIu64
+               " @%.3fs %.0f%%: %.3g+%.3g+%.3g ms clock, %.3g+0/%.3g/0+%.3g ms cpu, "
                "%" PRIu64 "->%" PRIu64 "->%" PRIu64 " MB, %" PRIu64 " MB goal, %" PRIu64
                " MB stacks, 0 MB globals, %u P\n",
                number, elapsed / 1e9, share, ms(stop), ms(mark), ms(sweep), ms(stop), ms(cpu_ns),
@@ -260,8 +270,8 @@ void Collector::fill(MemStats& stats) {
     stats.mallocs = counts.objects + counts.large_objects;
     // Relaxed: a cycle may free between the two readings; never below zero.
     stats.frees = std::min(freed_objects_.load(std::memory_order_relaxed), stats.mallocs);
-    stats.heap_alloc =
-        stats.total_alloc - std::min(freed_bytes_.load(std::memory_order_relaxed), stats.total_alloc);
+    stats.heap_alloc = stats.total_alloc -
+                       std::min(freed_bytes_.load(std::memory_order_relaxed), stats.total_alloc);
     stats.heap_objects = stats.mallocs - stats.frees;
     stats.next_gc = goal_bytes_;
     stats.heap_live = live_bytes_;
@@ -302,8 +312,20 @@ int set_percent(int percent) { return Collector::instance().set_percent(percent)
 
 std::size_t free_os_memory() {
   collect();
-  const Section section;
-  return heap::release_free_pages(0);
+  std::size_t released = 0;
+  for (;;) {
+    heap::Span* run = nullptr;
+    {
+      const Section section;
+      run = heap::take_idle_run(0);
+    }
+    if (run == nullptr) return released;
+    // In no section: the thread can be stopped here, and nobody waits for the kernel.
+    heap::give_pages_back(run);
+    released += run->bytes();
+    const Section section;
+    heap::put_idle_run(run);
+  }
 }
 
 AllocCounts thread_alloc_counts() noexcept { return mutator()->counts(); }

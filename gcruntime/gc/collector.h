@@ -46,7 +46,7 @@ class Collector {
   void wait_for_cycle() noexcept;
 
   // Read by the allocation slow path.
-  alignas(64) std::atomic<std::uint64_t> allocated_{0};  // since the last cycle, flushed counts
+  alignas(64) std::atomic<std::uint64_t> allocated_{0};     // since the last cycle, flushed counts
   std::atomic<std::uint64_t> trigger_{kSmallestHeapBytes};  // allocated_ that asks for a cycle
   std::atomic<std::uint64_t> backstop_{UINT64_MAX};         // allocated_ that waits for one
   // A cycle has been asked for or is running, so that the slow path need not ask: set by whoever asks,

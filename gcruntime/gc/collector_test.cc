@@ -296,8 +296,9 @@ TEST_F(CollectorTest, TheTraceLineIsInGosFormat) {
     i = static_cast<std::size_t>(end - text.c_str());
     shape += '0';
   }
-  EXPECT_EQ(shape, "gc 0 @0s 0%: 0+0+0 ms clock, 0+0/0/0+0 ms cpu, 0->0->0 MB, 0 MB goal, 0 MB stacks, "
-                   "0 MB globals, 0 P\n");
+  EXPECT_EQ(shape,
+            "gc 0 @0s 0%: 0+0+0 ms clock, 0+0/0/0+0 ms cpu, 0->0->0 MB, 0 MB goal, 0 MB stacks, "
+            "0 MB globals, 0 P\n");
 }
 
 TEST_F(CollectorTest, FiguresOfACycle) {
@@ -315,8 +316,8 @@ TEST_F(CollectorTest, FiguresOfACycle) {
   EXPECT_GE(after.next_gc, after.heap_live);
   EXPECT_LE(after.next_gc, 2 * after.heap_live + (4u << 20));
   EXPECT_EQ(after.pause_count, std::min<std::uint64_t>(after.num_gc, MemStats::kPauses));
-  EXPECT_EQ(after.sys, after.heap_sys + after.stack_sys + after.mspan_sys + after.mcache_sys + after.gc_sys +
-                           after.other_sys);
+  EXPECT_EQ(after.sys, after.heap_sys + after.stack_sys + after.mspan_sys + after.mcache_sys +
+                           after.gc_sys + after.other_sys);
 }
 
 using CollectorDeathTest = CollectorTest;

@@ -1,5 +1,7 @@
 // What managed memory costs: allocation, containers, and a whole cycle over a big heap. Figures are to be
-// compared within one run (malloc and std beside ours), not with another machine's.
+// compared within one run (malloc and std beside ours), not with another machine's. Where CPU time is the
+// process's, the collector's thread is in it. Go's counterparts: loadtest/peers/go/bench; deploy/benchmarks
+// runs both.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -13,6 +15,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "gcruntime/gc/allocs_per_run.h"
 #include "gcruntime/gc/collect.h"
 #include "gcruntime/gc/make.h"
 #include "gcruntime/gc/map.h"
@@ -33,6 +36,11 @@ struct Node {
 BOOST_DESCRIBE_STRUCT(Node, (), (links, values))
 static_assert(sizeof(Node) == 56);
 
+struct Numbers {
+  std::array<std::int64_t, 8> values{};
+};
+BOOST_DESCRIBE_STRUCT(Numbers, (), (values))
+
 struct Tree {
   Member<Tree> left;
   Member<Tree> right;
@@ -42,8 +50,7 @@ BOOST_DESCRIBE_STRUCT(Tree, (), (left, right))
 // Attached, and the cycles of the run as a counter.
 class Attached {
  public:
-  explicit Attached(benchmark::State& state)
-      : state_(state), cycles_(read_mem_stats().num_gc) {}
+  explicit Attached(benchmark::State& state) : state_(state), cycles_(read_mem_stats().num_gc) {}
   ~Attached() {
     state_.counters["cycles"] = static_cast<double>(read_mem_stats().num_gc - cycles_);
   }
@@ -56,24 +63,47 @@ class Attached {
 
 void allocate_64_scanned(benchmark::State& state) {
   const Attached attached(state);
+  const auto allocs = report_allocs(state);
   for (auto _ : state) benchmark::DoNotOptimize(make<Node>());
 }
-BENCHMARK(allocate_64_scanned);
+BENCHMARK(allocate_64_scanned)->MeasureProcessCPUTime();
 
 void allocate_64_noscan(benchmark::State& state) {
   const Attached attached(state);
+  const auto allocs = report_allocs(state);
+  for (auto _ : state) benchmark::DoNotOptimize(make<Numbers>());
+}
+BENCHMARK(allocate_64_noscan)->MeasureProcessCPUTime();
+
+// Contents undefined: what text and numbers' backings use.
+void allocate_64_noscan_raw(benchmark::State& state) {
+  const Attached attached(state);
   for (auto _ : state) benchmark::DoNotOptimize(allocate_noscan(64));
 }
-BENCHMARK(allocate_64_noscan);
+BENCHMARK(allocate_64_noscan_raw)->MeasureProcessCPUTime();
+
+void add_live_16_mib(Root<Vector<Member<Node>>>& live) {
+  for (int i = 0; i < 1 << 18; ++i) live->push_back(make<Node>());
+}
 
 // The same 16 MiB behind: what a process with a working set sees.
 void allocate_64_scanned_live_16_mib(benchmark::State& state) {
   const Attached attached(state);
   Root<Vector<Member<Node>>> live;
-  for (int i = 0; i < 1 << 18; ++i) live->push_back(make<Node>());
+  add_live_16_mib(live);
+  const auto allocs = report_allocs(state);
   for (auto _ : state) benchmark::DoNotOptimize(make<Node>());
 }
-BENCHMARK(allocate_64_scanned_live_16_mib);
+BENCHMARK(allocate_64_scanned_live_16_mib)->MeasureProcessCPUTime();
+
+void allocate_64_noscan_live_16_mib(benchmark::State& state) {
+  const Attached attached(state);
+  Root<Vector<Member<Node>>> live;
+  add_live_16_mib(live);
+  const auto allocs = report_allocs(state);
+  for (auto _ : state) benchmark::DoNotOptimize(make<Numbers>());
+}
+BENCHMARK(allocate_64_noscan_live_16_mib)->MeasureProcessCPUTime();
 
 // Three quarters of all slots live, at random.
 void allocate_64_scanned_checkerboard(benchmark::State& state) {
@@ -87,11 +117,11 @@ void allocate_64_scanned_checkerboard(benchmark::State& state) {
   collect();
   for (auto _ : state) benchmark::DoNotOptimize(make<Node>());
 }
-BENCHMARK(allocate_64_scanned_checkerboard);
+BENCHMARK(allocate_64_scanned_checkerboard)->MeasureProcessCPUTime();
 
 void malloc_free_64(benchmark::State& state) {
   for (auto _ : state) {
-    void* memory = std::malloc(64);
+    void* const memory = std::malloc(64);
     benchmark::DoNotOptimize(memory);
     std::free(memory);
   }
@@ -119,6 +149,7 @@ void per_element(benchmark::State& state, std::int64_t elements = kElements) {
 
 void vector_push_back_int(benchmark::State& state) {
   const Attached attached(state);
+  const auto allocs = report_allocs(state);
   for (auto _ : state) {
     Vector<int> numbers;
     for (int i = 0; i < kElements; ++i) numbers.push_back(i);
@@ -141,6 +172,7 @@ BENCHMARK(std_vector_push_back_int);
 void vector_push_back_member(benchmark::State& state) {
   const Attached attached(state);
   Node* node = make<Node>();
+  const auto allocs = report_allocs(state);
   for (auto _ : state) {
     Vector<Member<Node>> members;
     for (int i = 0; i < kElements; ++i) members.push_back(node);
@@ -175,6 +207,7 @@ std::vector<int> shuffled_keys() {
 void map_insert(benchmark::State& state) {
   const Attached attached(state);
   const std::vector<int> keys = shuffled_keys();
+  const auto allocs = report_allocs(state);
   for (auto _ : state) {
     Map<int, std::int64_t> map;
     for (const int key : keys) map.insert(key, key);
@@ -182,7 +215,7 @@ void map_insert(benchmark::State& state) {
   }
   per_element(state, kKeys);
 }
-BENCHMARK(map_insert);
+BENCHMARK(map_insert)->MeasureProcessCPUTime();
 
 void std_unordered_map_insert(benchmark::State& state) {
   const std::vector<int> keys = shuffled_keys();
@@ -207,7 +240,7 @@ void map_find(benchmark::State& state) {
   }
   per_element(state, kKeys);
 }
-BENCHMARK(map_find);
+BENCHMARK(map_find)->MeasureProcessCPUTime();
 
 void std_unordered_map_find(benchmark::State& state) {
   const std::vector<int> keys = shuffled_keys();
@@ -228,6 +261,7 @@ static_assert(sizeof(kText) == 41);
 void string_construct(benchmark::State& state) {
   const Attached attached(state);
   const std::string_view text(kText, static_cast<std::size_t>(state.range(0)));
+  const auto allocs = report_allocs(state);
   for (auto _ : state) {
     String string{text};
     benchmark::DoNotOptimize(string);
@@ -267,10 +301,11 @@ Tree* make_tree(int depth) {
 void binary_trees_depth_16(benchmark::State& state) {
   const Attached attached(state);
   Root<Tree> long_lived(make_tree(16));
+  const auto allocs = report_allocs(state);
   for (auto _ : state) benchmark::DoNotOptimize(make_tree(16));
   per_element(state, (std::int64_t{1} << 17) - 1);
 }
-BENCHMARK(binary_trees_depth_16)->Unit(benchmark::kMillisecond);
+BENCHMARK(binary_trees_depth_16)->MeasureProcessCPUTime()->Unit(benchmark::kMillisecond);
 
 struct MallocTree {
   std::unique_ptr<MallocTree> left;

@@ -29,22 +29,27 @@ T* construct(void* memory, Args&&... args) {
 template <typename T>
 TAILRACE_ALWAYS_INLINE void* allocate_for(std::size_t extra_bytes = 0) {
   static_assert(Traceable<T>, "describe the type with BOOST_DESCRIBE_STRUCT");
-  static_assert(std::is_trivially_destructible_v<T>,
-                "managed types have trivial destructors: the collector runs none");
+  static_assert(
+      std::is_trivially_destructible_v<T>,
+      "a managed type has a trivial destructor, as the collector runs none: keep what needs a "
+      "destructor outside the heap, with a Root to this object");
   static_assert(alignof(T) <= 16, "managed objects are aligned to 16 bytes at most");
   if constexpr (!kNoscan<T>) {
-    TAILRACE_DCHECK(kTypeNumber<T> != 0, "a managed object with pointers is made before main() began");
+    TAILRACE_DCHECK(kTypeNumber<T> != 0,
+                    "a managed object with pointers is made before main() began");
   }
   if constexpr (kNoscan<T>) {
     const std::size_t bytes = sizeof(T) + extra_bytes;
-    if constexpr (alignof(T) == 16) return allocate_noscan(bytes < 32 ? (bytes + 15) / 16 * 16 : bytes);
+    if constexpr (alignof(T) == 16)
+      return allocate_noscan(bytes < 32 ? (bytes + 15) / 16 * 16 : bytes);
     return allocate_noscan(bytes);
   } else if constexpr (alignof(T) == 16) {
     // The header keeps its place at the slot's start; the payload begins 16 bytes in.
     static_assert(sizeof(T) + 16 <= heap::kMaxSmallBytes);
     const std::size_t bytes = sizeof(T) + 16 + extra_bytes;
     return static_cast<char*>(allocate_scanned_slot(heap::size_class_of(bytes), kTypeNumber<T>,
-                                                    Header::kAligned16, 1)) + 16;
+                                                    Header::kAligned16, 1)) +
+           16;
   } else {
     return allocate_scanned(sizeof(T) + extra_bytes, kTypeNumber<T>, 1);
   }
@@ -68,8 +73,8 @@ T* make_in_slot(std::size_t slot_bytes, Args&&... args) {
   TAILRACE_CHECK_VALUE(heap::exact_size_class(slot_bytes) < heap::kSizeClasses &&
                            slot_bytes >= sizeof(T) + kHeaderBytes,
                        "not a size class that holds the type", slot_bytes);
-  return internal::construct<T>(
-      internal::allocate_for<T>(slot_bytes - sizeof(T) - kHeaderBytes), std::forward<Args>(args)...);
+  return internal::construct<T>(internal::allocate_for<T>(slot_bytes - sizeof(T) - kHeaderBytes),
+                                std::forward<Args>(args)...);
 }
 
 }  // namespace tailrace::gc

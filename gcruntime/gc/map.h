@@ -4,8 +4,14 @@
 // An entry's state is one word: 0 empty, 1 erased, else the key's hash with the highest bit set
 // (so that no state looks like an address). `used` counts
 // entries that are not empty; the map grows, or is rehashed in place of its erased entries, at 3/4.
-// Pointers to values are valid until the next insertion. Order of iteration: unspecified. Not for
-// writing by several fibers at once.
+// Under churn the backing stays in proportion to the count: erased places are used again, and a rehash makes
+// room for twice the count, which may be less than before. A map that only shrinks keeps its backing.
+//
+// Pointers to values are valid until the next insertion of a new key; after it they lead to the old backing,
+// which they keep alive and which nobody else sees. Iteration: in no order; erasing any entry on the way is
+// fine (an erased one is not visited later); an insertion on the way may or may not be visited, and when it
+// rehashes the iterator goes on over the old backing, whose entries are as they were. Not for writing by
+// several fibers at once.
 #pragma once
 
 #include <bit>
@@ -57,7 +63,10 @@ class Map {
       skip();
       return *this;
     }
-    friend bool operator==(const Iterator& a, const Iterator& b) noexcept { return a.at_ == b.at_; }
+    // An iterator at the end of the backing that it walks is at the end, whatever the map has now.
+    friend bool operator==(const Iterator& a, const Iterator& b) noexcept {
+      return a.at_ == b.at_ || (a.at_ == a.end_ && b.at_ == b.end_);
+    }
 
    private:
     void skip() noexcept {
@@ -142,6 +151,7 @@ class Map {
     clear_range(entry, sizeof(Entry) / 8);
     entry->state = kErased;
     --count_;
+    forget_erased_before_empty(entry);
     return true;
   }
   void clear() noexcept { forget(); }
@@ -217,6 +227,18 @@ class Map {
     ++count_;
     return place;
   }
+  // No probe needs to pass an erased place behind which nothing stands: it is empty again, and so are those
+  // right before it.
+  void forget_erased_before_empty(Entry* entry) noexcept {
+    Entry* all = entries();
+    const std::size_t mask = capacity() - 1;
+    auto at = static_cast<std::size_t>(entry - all);
+    if (all[(at + 1) & mask].state != kEmpty) return;
+    for (; all[at].state == kErased; at = (at - 1) & mask) {
+      all[at].state = kEmpty;
+      --used_;
+    }
+  }
   static Entry* free_entry(Entry* all, std::size_t capacity, std::uint64_t hash) noexcept {
     const std::size_t mask = capacity - 1;
     std::size_t i = (hash >> 8) & mask;
@@ -226,8 +248,11 @@ class Map {
   // A new backing with room for `count` entries at most half full. The entries are copied as words: the
   // old backing stays as it was for references into it (map.insert(key, *map.find(other))).
   void rehash(std::size_t count) {
-    static_assert(Traceable<K> && Traceable<V> && std::is_trivially_destructible_v<K> &&
-                  std::is_trivially_destructible_v<V> && alignof(Entry) == 8);
+    static_assert(Traceable<K> && Traceable<V>,
+                  "a Map's keys and values are handles, numbers or described structs");
+    static_assert(std::is_trivially_destructible_v<K> && std::is_trivially_destructible_v<V>,
+                  "a Map's keys and values have trivial destructors: the collector runs none");
+    static_assert(alignof(Entry) == 8, "a Map's keys and values are aligned to 8 bytes at most");
     const std::size_t larger_capacity = std::bit_ceil(count * 2 < 4 ? std::size_t{4} : count * 2);
     TAILRACE_CHECK_VALUE(larger_capacity <= UINT32_MAX / 2, "a Map holds less than 2^30 entries",
                          larger_capacity);
@@ -253,6 +278,7 @@ class Map {
     }
   }
 
+  [[no_unique_address]] internal::HandlePlace<Map> place_;
   Member<void> backing_;
   std::uint32_t count_ = 0;
   std::uint32_t used_ = 0;

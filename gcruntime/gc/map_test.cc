@@ -119,7 +119,8 @@ TEST_F(MapTest, ChurnAgreesWithStdUnorderedMap) {
 TEST_F(MapTest, ManyStringKeys) {
   Map<String, std::int64_t> map;
   constexpr std::int64_t kKeys = 20'000;
-  for (std::int64_t i = 0; i < kKeys; ++i) ASSERT_TRUE(map.insert(concat("key ", std::to_string(i)), i));
+  for (std::int64_t i = 0; i < kKeys; ++i)
+    ASSERT_TRUE(map.insert(concat("key ", std::to_string(i)), i));
   for (std::int64_t i = 0; i < kKeys; i += 2) ASSERT_TRUE(map.erase("key " + std::to_string(i)));
   for (std::int64_t i = 0; i < kKeys; ++i) {
     const std::string key = "key " + std::to_string(i);
@@ -240,7 +241,8 @@ TEST_F(MapTest, KeysAndValuesSurviveCyclesAndErasedOnesDoNot) {
       nodes.emplace_back(node);
       map->insert(concat("a key of more than fifteen bytes ", std::to_string(i)), node);
     }
-    for (int i = 0; i < 1000; i += 3) map->erase("a key of more than fifteen bytes " + std::to_string(i));
+    for (int i = 0; i < 1000; i += 3)
+      map->erase("a key of more than fifteen bytes " + std::to_string(i));
   });
   for (int i = 0; i < 3; ++i) collect();
   for (int i = 0; i < 1000; ++i) {
@@ -254,15 +256,20 @@ TEST_F(MapTest, KeysAndValuesSurviveCyclesAndErasedOnesDoNot) {
 }
 
 TEST_F(MapTest, ReservedRoomIsOneAllocation) {
-  EXPECT_EQ(allocs_per_run(1, [] {
-              Map<int, int> map;
-              map.reserve(1000);
-              for (int i = 0; i < 1000; ++i) map.insert(i, i);
-            }).objects + allocs_per_run(1, [] {
-              Map<int, int> map;
-              map.reserve(1000);
-              for (int i = 0; i < 1000; ++i) map.insert(i, i);
-            }).large_objects,
+  EXPECT_EQ(allocs_per_run(
+                1,
+                [] {
+                  Map<int, int> map;
+                  map.reserve(1000);
+                  for (int i = 0; i < 1000; ++i) map.insert(i, i);
+                }).objects +
+                allocs_per_run(1,
+                               [] {
+                                 Map<int, int> map;
+                                 map.reserve(1000);
+                                 for (int i = 0; i < 1000; ++i) map.insert(i, i);
+                               })
+                    .large_objects,
             1u);
 }
 
@@ -270,7 +277,8 @@ TEST_F(MapTest, ReservedRoomIsOneAllocation) {
 TEST_F(MapTest, RegularKeysSpread) {
   for (const int shift : {0, 8, 16, 32, 48}) {
     std::vector<int> buckets(256);
-    for (std::uint64_t i = 0; i < 4096; ++i) ++buckets[(Hash<std::uint64_t>()(i << shift) >> 8) & 255];
+    for (std::uint64_t i = 0; i < 4096; ++i)
+      ++buckets[(Hash<std::uint64_t>()(i << shift) >> 8) & 255];
     for (const int count : buckets) ASSERT_LE(count, 64) << "shift " << shift;
   }
 }

@@ -26,7 +26,8 @@ ScannedObject read_scanned_object(std::uintptr_t slot) noexcept {
   if (header == 0) return {};
   ScannedObject object;
   object.type = type_info(Header::type(header));
-  TAILRACE_CHECK_VALUE(object.type != nullptr, "an object's header was overwritten; its slot:", slot);
+  TAILRACE_CHECK_VALUE(object.type != nullptr,
+                       "an object's header was overwritten; its slot:", slot);
   object.count = Header::count(header);
   object.payload = words + ((Header::flags(header) & Header::kAligned16) != 0 ? 2 : 1);
   return object;
@@ -81,18 +82,31 @@ TAILRACE_NO_SANITIZE void Marker::scan_stack(const void* low, const void* high) 
   const auto* word = static_cast<const volatile std::uintptr_t*>(low);
   const auto* end = static_cast<const volatile std::uintptr_t*>(high);
   for (; word < end; ++word) shade_conservatively(*word);
-  stats_.stack_words += static_cast<std::uint64_t>(end - static_cast<const volatile std::uintptr_t*>(low));
+  stats_.stack_words +=
+      static_cast<std::uint64_t>(end - static_cast<const volatile std::uintptr_t*>(low));
 }
 
 void Marker::shade(void* object) noexcept {
   const auto address = reinterpret_cast<std::uintptr_t>(object);
-  if (heap::contains(address)) enqueue_pointer(address);
+  if (!heap::contains(address)) return;
+#if defined(TAILRACE_VERIFY)
+  const heap::ObjectPlace place = heap::find_object(address);
+  TAILRACE_CHECK_VALUE(place.slot == 0 || place.allocated(),
+                       "a Root points to a free slot:", address);
+#endif
+  enqueue_pointer(address);
 }
 
 TAILRACE_ALWAYS_INLINE void Marker::enqueue_pointer(std::uintptr_t word) noexcept {
   const heap::ObjectPlace place = heap::find_object(word);
-  if (place.slot == 0) return;  // the cage contains it, no span does: text that looks like an address
+  if (place.slot == 0)
+    return;  // the cage contains it, no span does: text that looks like an address
+#if defined(TAILRACE_VERIFY)
+  // The verifier, which comes next, tells whose word it is and where both objects came from.
+  if (!place.allocated()) return;
+#else
   TAILRACE_DCHECK(place.allocated(), "a traced word points to a free slot: its object was lost");
+#endif
   __builtin_prefetch(place.mark_word, 1);
   if (pointer_count_ == kFifo) {
     set_mark(pointers_[pointer_head_]);
@@ -129,7 +143,8 @@ void Marker::scan_words(const std::uintptr_t* words, const std::uint64_t* bitmap
   for (std::size_t base = element * type_words; base < end; base += type_words) {
     for (std::size_t chunk = 0; chunk * 64 < type_words; ++chunk) {
       for (std::uint64_t bits = bitmap[chunk]; bits != 0; bits &= bits - 1) {
-        const std::size_t index = base + chunk * 64 + static_cast<std::size_t>(std::countr_zero(bits));
+        const std::size_t index =
+            base + chunk * 64 + static_cast<std::size_t>(std::countr_zero(bits));
         if (index < first || index >= end) continue;
         visit_word(words + index, maybe);
       }

@@ -24,6 +24,7 @@
 namespace tailrace::gc {
 namespace {
 
+using test::call_deep;
 using test::Disguised;
 using test::in_own_frame;
 
@@ -39,9 +40,16 @@ Node* make_node(std::int64_t value) {
   node->value = value;
   return node;
 }
+// Looks from frames below all that the next cycle scans: in the caller's a word of the answer, the slot's
+// address, would stay and keep the object.
 bool is_allocated(Disguised object) {
-  const heap::ObjectPlace place = heap::find_object(object.address());
-  return place.slot != 0 && place.allocated();
+  bool allocated = false;
+  auto look = [&] {
+    const heap::ObjectPlace place = heap::find_object(object.address());
+    allocated = place.slot != 0 && place.allocated();
+  };
+  call_deep(look);
+  return allocated;
 }
 
 class MarkerTest : public testing::Test {
@@ -235,8 +243,8 @@ TEST_F(MarkerTest, NumbersThatLookLikePointersDoNoHarm) {
     }
     for (std::int64_t at = 0; at < 1000; ++at) {
       all->push_back(Either());
-      all->back().value = static_cast<std::int64_t>(heap::page_map.base + heap::page_map.bytes / 1000 *
-                                                                              static_cast<std::size_t>(at));
+      all->back().value = static_cast<std::int64_t>(
+          heap::page_map.base + heap::page_map.bytes / 1000 * static_cast<std::size_t>(at));
     }
   });
   for (int i = 0; i < 3; ++i) {
@@ -307,7 +315,8 @@ TEST_F(MarkerTest, MarksAreExactInEverySizeClass) {
     in_own_frame([&] {
       for (std::uint32_t i = 0; i < size.slots; ++i) {
         const heap::ObjectPlace place = heap::find_object(~(*disguised)[i].value);
-        ASSERT_EQ(place.slot != 0 && place.allocated(), i % 3 == 0) << size.bytes << " bytes, slot " << i;
+        ASSERT_EQ(place.slot != 0 && place.allocated(), i % 3 == 0)
+            << size.bytes << " bytes, slot " << i;
       }
     });
   }

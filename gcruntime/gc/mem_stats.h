@@ -12,20 +12,20 @@ namespace tailrace::gc {
 // A consistent-enough snapshot: levels are read one by one while others allocate; counters never
 // run backwards. All bytes are slot bytes (header and rounding included) unless said otherwise.
 struct MemStats {
-  std::uint64_t total_alloc = 0;     // bytes allocated since start, freed ones included
-  std::uint64_t mallocs = 0;         // objects allocated since start
-  std::uint64_t frees = 0;           // objects freed since start; mallocs - frees = heap_objects
-  std::uint64_t heap_alloc = 0;      // bytes in objects: live ones and those not yet swept
+  std::uint64_t total_alloc = 0;  // bytes allocated since start, freed ones included
+  std::uint64_t mallocs = 0;      // objects allocated since start
+  std::uint64_t frees = 0;        // objects freed since start; mallocs - frees = heap_objects
+  std::uint64_t heap_alloc = 0;   // bytes in objects: live ones and those not yet swept
   std::uint64_t heap_objects = 0;
-  std::uint64_t heap_sys = 0;        // = heap_inuse + heap_idle
-  std::uint64_t heap_inuse = 0;      // bytes in spans that hold objects
-  std::uint64_t heap_idle = 0;       // bytes in free spans, released ones included
-  std::uint64_t heap_released = 0;   // of heap_idle: given back to the OS
-  std::uint64_t stack_inuse = 0;     // resident estimate of fiber stacks in use
-  std::uint64_t stack_sys = 0;       // the same and cached stacks
-  std::uint64_t mspan_inuse = 0;     // span records in use
+  std::uint64_t heap_sys = 0;       // = heap_inuse + heap_idle
+  std::uint64_t heap_inuse = 0;     // bytes in spans that hold objects
+  std::uint64_t heap_idle = 0;      // bytes in free spans, released ones included
+  std::uint64_t heap_released = 0;  // of heap_idle: given back to the OS
+  std::uint64_t stack_inuse = 0;    // resident estimate of fiber stacks in use
+  std::uint64_t stack_sys = 0;      // the same and cached stacks
+  std::uint64_t mspan_inuse = 0;    // span records in use
   std::uint64_t mspan_sys = 0;
-  std::uint64_t mcache_inuse = 0;    // worker caches
+  std::uint64_t mcache_inuse = 0;  // worker caches
   std::uint64_t mcache_sys = 0;
   std::uint64_t gc_sys = 0;          // mark bits, allocation bits, page tables, mark stack
   std::uint64_t other_sys = 0;       // roots and the rest
@@ -38,7 +38,7 @@ struct MemStats {
   std::uint64_t pause_total_ns = 0;  // sum of each cycle's longest hold
   double gc_cpu_fraction = 0;        // of the CPU time that was available since start
   std::uint64_t gc_cpu_ns = 0;
-  int gc_percent = 100;              // -1: off
+  int gc_percent = 100;  // -1: off
   std::uint64_t memory_limit = UINT64_MAX;
 
   // One entry a cycle: its longest hold in ns; the newest 256 in no order, pause_count of them valid.

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <type_traits>
 
+#include "gcruntime/gc/handle_place.h"
 #include "gcruntime/gc/store.h"
 
 namespace tailrace::gc {
@@ -18,8 +19,8 @@ namespace internal {
 template <typename T>
 inline constexpr bool kMayBeOdd = false;
 template <typename T>
-  requires(std::is_arithmetic_v<T> || std::is_enum_v<T>)
-inline constexpr bool kMayBeOdd<T> = sizeof(T) == 1;
+requires(std::is_arithmetic_v<T> ||
+         std::is_enum_v<T>) inline constexpr bool kMayBeOdd<T> = sizeof(T) == 1;
 }  // namespace internal
 
 template <typename T>
@@ -31,15 +32,15 @@ class Member {
   Member() noexcept { store_initial_null(&slot_); }
   // Implicit from T* (and derived), never from integers.
   template <typename U>
-    requires std::convertible_to<U*, T*>
-  Member(U* object) noexcept {  // NOLINT(google-explicit-constructor)
+  requires std::convertible_to<U*, T*> Member(U* object)
+  noexcept {  // NOLINT(google-explicit-constructor)
     store(&slot_, static_cast<T*>(object));
   }
   Member(std::nullptr_t) noexcept { store_initial_null(&slot_); }  // NOLINT
   Member(const Member& other) noexcept { store(&slot_, other.get()); }
   template <typename U>
-    requires std::convertible_to<U*, T*>
-  Member(const Member<U>& other) noexcept {  // NOLINT(google-explicit-constructor)
+  requires std::convertible_to<U*, T*> Member(const Member<U>& other)
+  noexcept {  // NOLINT(google-explicit-constructor)
     store(&slot_, static_cast<T*>(other.get()));
   }
   Member& operator=(const Member& other) noexcept {
@@ -47,8 +48,7 @@ class Member {
     return *this;
   }
   template <typename U>
-    requires std::convertible_to<U*, T*>
-  Member& operator=(U* object) noexcept {
+  requires std::convertible_to<U*, T*> Member& operator=(U* object) noexcept {
     store(&slot_, static_cast<T*>(object));
     return *this;
   }
@@ -59,19 +59,20 @@ class Member {
   ~Member() = default;
 
   // Relaxed: a Member that several fibers write is Atomic<T> instead.
-  T* get() const noexcept {
-    return std::atomic_ref<T*>(slot_).load(std::memory_order_relaxed);
-  }
+  T* get() const noexcept { return std::atomic_ref<T*>(slot_).load(std::memory_order_relaxed); }
   T* operator->() const noexcept { return get(); }
   std::add_lvalue_reference_t<T> operator*() const noexcept { return *get(); }
   explicit operator bool() const noexcept { return get() != nullptr; }
 
   friend bool operator==(const Member& a, const Member& b) noexcept { return a.get() == b.get(); }
   template <typename U>
-  friend bool operator==(const Member& a, U* b) noexcept { return a.get() == b; }
+  friend bool operator==(const Member& a, U* b) noexcept {
+    return a.get() == b;
+  }
   friend bool operator==(const Member& a, std::nullptr_t) noexcept { return a.get() == nullptr; }
 
  private:
+  [[no_unique_address]] internal::HandlePlace<Member> place_;
   mutable T* slot_;
 };
 
@@ -100,6 +101,7 @@ class Atomic {
   }
 
  private:
+  [[no_unique_address]] internal::HandlePlace<Atomic> place_;
   mutable T* slot_;
 };
 

@@ -28,17 +28,21 @@ BOOST_DESCRIBE_STRUCT(Derived, (Base), (more))
 
 // What keeps containers from moving it by memcpy, and destructors out of the collector.
 static_assert(sizeof(Member<Base>) == 8);
-static_assert(!std::is_trivially_copyable_v<Member<Base>> && std::is_trivially_destructible_v<Member<Base>>);
+static_assert(!std::is_trivially_copyable_v<Member<Base>> &&
+              std::is_trivially_destructible_v<Member<Base>>);
 static_assert(sizeof(Atomic<Base>) == 8 && std::is_trivially_destructible_v<Atomic<Base>>);
 static_assert(!std::is_copy_constructible_v<Atomic<Base>>);
 static_assert(std::is_nothrow_move_constructible_v<Member<Base>>);
-static_assert(std::is_convertible_v<Base*, Member<Base>> && std::is_convertible_v<Derived*, Member<Base>>);
+static_assert(std::is_convertible_v<Base*, Member<Base>> &&
+              std::is_convertible_v<Derived*, Member<Base>>);
 static_assert(std::is_convertible_v<Member<Derived>, Member<Base>>);
 static_assert(!std::is_convertible_v<Base*, Member<Derived>>);
 static_assert(!std::is_convertible_v<Member<Base>, Member<Derived>>);
-static_assert(!std::is_constructible_v<Member<Base>, std::intptr_t> && !std::is_constructible_v<Member<Base>, int>);
+static_assert(!std::is_constructible_v<Member<Base>, std::intptr_t> &&
+              !std::is_constructible_v<Member<Base>, int>);
 // A byte inside an object may stand at an odd address, which the marker takes for inline text.
-static_assert(internal::kMayBeOdd<char> && internal::kMayBeOdd<bool> && internal::kMayBeOdd<std::byte>);
+static_assert(internal::kMayBeOdd<char> && internal::kMayBeOdd<bool> &&
+              internal::kMayBeOdd<std::byte>);
 static_assert(!internal::kMayBeOdd<Base> && !internal::kMayBeOdd<std::int16_t>);
 
 class MemberTest : public testing::Test {

@@ -51,6 +51,11 @@ class Mutator {
   void set_thread_frames(const void* saved_sp) noexcept {
     thread_frames_ = reinterpret_cast<std::uintptr_t>(saved_sp);
   }
+  // On the stack the thread runs on now, or on its own.
+  bool on_own_stack(std::uintptr_t address) const noexcept {
+    return address - stack_low_ < stack_high_ - stack_low_ ||
+           address - thread_stack_low_ < thread_stack_high_ - thread_stack_low_;
+  }
   // Of the stack the thread runs on now; for those who must know how much of it is left.
   std::uintptr_t stack_low() const noexcept { return stack_low_; }
   std::uintptr_t thread_stack_low() const noexcept { return thread_stack_low_; }
@@ -70,6 +75,8 @@ class Mutator {
   std::uintptr_t scan_low_ = 0;
   const void* signal_context_ = nullptr;
   std::atomic<Status> status_{Status::kRunning};
+  // Waits for start(), or has not been on a core since: the next stop lets it pass first.
+  std::atomic<bool> held_{false};
   bool signal_sent_ = false;  // collector only
   int thread_id_ = 0;
   void* signal_stack_ = nullptr;

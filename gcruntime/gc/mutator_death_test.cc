@@ -30,7 +30,10 @@ TEST_F(MutatorDeathTest, AThreadThatEndsInsideItsScopeIsNamed) {
   EXPECT_DEATH(
       {
         const ThreadScope scope;
-        std::thread([] { static auto* leaked = new ThreadScope(); (void)leaked; }).join();
+        std::thread([] {
+          static auto* leaked = new ThreadScope();
+          (void)leaked;
+        }).join();
         collect();
       },
       "ended inside its ThreadScope");
@@ -48,7 +51,12 @@ TEST_F(MutatorDeathTest, AStackThatTheCollectorDoesNotKnowIsNamed) {
         other_context.uc_stack.ss_sp = stack;
         other_context.uc_stack.ss_size = sizeof(stack);
         other_context.uc_link = &main_context;
-        ::makecontext(&other_context, [] { for (;;) make<Node>(); }, 0);
+        ::makecontext(
+            &other_context,
+            [] {
+              for (;;) make<Node>();
+            },
+            0);
         ::swapcontext(&main_context, &other_context);
       },
       "a stack that the collector does not know");

@@ -405,7 +405,7 @@ void slow_handler(int) {
 // A profiler's handler, say, that does not mask our signal: its frames are on the signal stack, and the
 // managed ones out of sight until it returns.
 TEST_F(MutatorTest, AStopInsideAnotherHandlerOnTheSignalStackIsPutOff) {
-  struct sigaction action{};
+  struct sigaction action {};
   action.sa_handler = slow_handler;
   action.sa_flags = SA_ONSTACK | SA_RESTART;
   ASSERT_EQ(::sigaction(SIGUSR2, &action, nullptr), 0);

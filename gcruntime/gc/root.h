@@ -38,24 +38,13 @@ class Root {
  public:
   static constexpr bool kOwnsValue = internal::kIsHandle<T>;
 
-  Root()
-    requires(!kOwnsValue)
-  = default;
-  Root()
-    requires(kOwnsValue)
-  {
-    set(heap_make<T>());
-  }
+  Root() requires(!kOwnsValue) = default;
+  Root() requires(kOwnsValue) { set(heap_make<T>()); }
   Root(T* object)  // NOLINT(google-explicit-constructor)
-    requires(!kOwnsValue)
-  {
+      requires(!kOwnsValue) {
     set(object);
   }
-  explicit Root(const T& value)
-    requires(kOwnsValue)
-  {
-    set(heap_make<T>(value));
-  }
+  explicit Root(const T& value) requires(kOwnsValue) { set(heap_make<T>(value)); }
   Root(const Root& other) { set(copy_of(other)); }
   Root(Root&& other) noexcept : cell_(std::exchange(other.cell_, nullptr)) {}
   Root& operator=(const Root& other) {
@@ -69,9 +58,7 @@ class Root {
     }
     return *this;
   }
-  Root& operator=(T* object)
-    requires(!kOwnsValue)
-  {
+  Root& operator=(T* object) requires(!kOwnsValue) {
     set(object);
     return *this;
   }
@@ -79,9 +66,9 @@ class Root {
 
   T* get() const noexcept {
     // Relaxed: the Root's owner is its only writer.
-    return cell_ == nullptr ? nullptr
-                            : static_cast<T*>(std::atomic_ref<void*>(*cell_).load(
-                                  std::memory_order_relaxed));
+    return cell_ == nullptr
+               ? nullptr
+               : static_cast<T*>(std::atomic_ref<void*>(*cell_).load(std::memory_order_relaxed));
   }
   T* operator->() const noexcept { return get(); }
   T& operator*() const noexcept { return *get(); }
@@ -95,7 +82,10 @@ class Root {
       return other.get();
     }
   }
-  static_assert(!internal::kMayBeOdd<T>, "see Member");
+  static_assert(!internal::kMayBeOdd<T>,
+                "a Root of a single byte: keep a pointer to the object that it is part of");
+  static_assert(kOwnsValue || !internal::kIsBareHandle<T>,
+                "a Root of a Member: write Root<T>, which is a pointer to a T already");
   void set(T* object) {
     static_cast<void>(mutator());  // attached?
     if (cell_ == nullptr) {

@@ -42,7 +42,8 @@ class String {
       assign_long(copy_text(text), text.size());
     }
   }
-  String(const char* text) : String(std::string_view(text)) {}  // NOLINT(google-explicit-constructor)
+  String(const char* text)
+      : String(std::string_view(text)) {}  // NOLINT(google-explicit-constructor)
   String(const String& other) noexcept { assign_words(other.word(0), other.word(1)); }
   String& operator=(const String& other) noexcept {
     assign_words(other.word(0), other.word(1));
@@ -110,12 +111,16 @@ class String {
     }
     return {reinterpret_cast<const char*>(first), word(1)};
   }
-  operator std::string_view() const noexcept { return view(); }  // NOLINT(google-explicit-constructor)
+  operator std::string_view() const noexcept {
+    return view();
+  }  // NOLINT(google-explicit-constructor)
 
   friend bool operator==(const String& a, const String& b) noexcept { return a.view() == b.view(); }
   friend bool operator==(const String& a, std::string_view b) noexcept { return a.view() == b; }
   friend bool operator==(const String& a, const char* b) noexcept { return a.view() == b; }
-  friend auto operator<=>(const String& a, const String& b) noexcept { return a.view() <=> b.view(); }
+  friend auto operator<=>(const String& a, const String& b) noexcept {
+    return a.view() <=> b.view();
+  }
 
  private:
   std::uintptr_t word(int index) const noexcept {
@@ -146,6 +151,7 @@ class String {
     return copy;
   }
 
+  [[no_unique_address]] internal::HandlePlace<String> place_;
   alignas(8) mutable std::uintptr_t words_[2];
 };
 static_assert(sizeof(String) == 16 && !std::is_trivially_copyable_v<String> &&

@@ -1,6 +1,5 @@
 #include "gcruntime/gc/test_hideout.h"
 
-
 static_assert(sizeof(std::atomic<int>) == 4);
 
 // rdi: place, rsi: release, rdx: spins, rcx: started. CLEAR leaves those alone.
@@ -178,14 +177,19 @@ void hide(Hideout where, void** place, std::atomic<int>* started, const std::ato
           std::uint64_t spins) {
   const auto function = [where] {
     switch (where) {
-      case Hideout::kCallerSaved: return tailrace_test_hide_caller_saved;
-      case Hideout::kCalleeSaved: return tailrace_test_hide_callee_saved;
-      case Hideout::kVector: return tailrace_test_hide_vector;
+      case Hideout::kCallerSaved:
+        return tailrace_test_hide_caller_saved;
+      case Hideout::kCalleeSaved:
+        return tailrace_test_hide_callee_saved;
+      case Hideout::kVector:
+        return tailrace_test_hide_vector;
       case Hideout::kVectorHigh:
         return __builtin_cpu_supports("avx") ? tailrace_test_hide_vector_high
                                              : tailrace_test_hide_vector;
-      case Hideout::kRedZone: return tailrace_test_hide_red_zone;
-      case Hideout::kDisguised: return tailrace_test_hide_disguised;
+      case Hideout::kRedZone:
+        return tailrace_test_hide_red_zone;
+      case Hideout::kDisguised:
+        return tailrace_test_hide_disguised;
     }
     return tailrace_test_hide_disguised;
   }();

@@ -15,8 +15,8 @@ enum class Hideout {
   kRedZone,      // 112 bytes below the stack pointer
   kDisguised,    // r10, as its complement: nowhere; the negative control
 };
-inline constexpr Hideout kHideouts[] = {Hideout::kCallerSaved, Hideout::kCalleeSaved, Hideout::kVector,
-                                        Hideout::kVectorHigh, Hideout::kRedZone};
+inline constexpr Hideout kHideouts[] = {Hideout::kCallerSaved, Hideout::kCalleeSaved,
+                                        Hideout::kVector, Hideout::kVectorHigh, Hideout::kRedZone};
 
 // Moves *place into the hideout, clears all other caller-saved registers, sets *started, spins until *release
 // is not zero or `spins` loops have passed, and moves it back.

@@ -44,7 +44,8 @@ struct Sized : Item {
 };
 
 std::int64_t pattern(std::int64_t id, std::int64_t index) {
-  return static_cast<std::int64_t>(static_cast<std::uint64_t>(id * 31 + index) * 0x9e3779b97f4a7c15);
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(id * 31 + index) *
+                                   0x9e3779b97f4a7c15);
 }
 
 template <std::size_t kWords>
@@ -73,19 +74,37 @@ BOOST_DESCRIBE_STRUCT(Slots, (), (slots))
 class Torturer {
  public:
   Torturer(Slots& slots, std::uint64_t seed, int number)
-      : slots_(slots), seed_(seed), random_(seed * 1000 + static_cast<std::uint64_t>(number)),
+      : slots_(slots),
+        seed_(seed),
+        random_(seed * 1000 + static_cast<std::uint64_t>(number)),
         next_id_(std::int64_t{number + 1} << 40) {}
 
   void step() {
     switch (random_() % 8) {
-      case 0: put(make_item(), 0); break;
-      case 1: put(new_chain(), 0); break;
-      case 2: graft(); break;
-      case 3: hold_in_hideout(); break;
-      case 4: hold_on_stack(); break;
-      case 5: read_published(); break;
-      case 6: litter(); break;
-      default: use_containers(); break;
+      case 0:
+        put(make_item(), 0);
+        break;
+      case 1:
+        put(new_chain(), 0);
+        break;
+      case 2:
+        graft();
+        break;
+      case 3:
+        hold_in_hideout();
+        break;
+      case 4:
+        hold_on_stack();
+        break;
+      case 5:
+        read_published();
+        break;
+      case 6:
+        litter();
+        break;
+      default:
+        use_containers();
+        break;
     }
   }
 
@@ -93,11 +112,16 @@ class Torturer {
   Item* make_item() {
     const std::int64_t id = ++next_id_;
     switch (random_() % 5) {
-      case 0: return make_sized<1>(id);
-      case 1: return make_sized<4>(id);
-      case 2: return make_sized<13>(id);
-      case 3: return make_sized<100>(id);
-      default: return make_sized<2>(id);
+      case 0:
+        return make_sized<1>(id);
+      case 1:
+        return make_sized<4>(id);
+      case 2:
+        return make_sized<13>(id);
+      case 3:
+        return make_sized<100>(id);
+      default:
+        return make_sized<2>(id);
     }
   }
 

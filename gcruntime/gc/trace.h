@@ -23,6 +23,9 @@
 
 namespace tailrace::gc {
 
+template <typename T>
+class Root;
+
 // The words of one type. Filled by Trace<T>::words.
 class WordSet {
  public:
@@ -45,6 +48,8 @@ class WordSet {
 // A value that the collector must not look into: it holds no managed pointer, its owner's word.
 template <typename T>
 struct Opaque {
+  static_assert(!internal::kIsBareHandle<T>,
+                "Opaque hides this handle from the collector: make it a member as it is");
   T value;
 };
 
@@ -58,8 +63,8 @@ template <typename T>
 concept Traceable = Trace<std::remove_cv_t<T>>::kKnown;
 
 template <typename T>
-  requires(std::is_arithmetic_v<T> || std::is_enum_v<T> || std::is_same_v<T, std::monostate>)
-struct Trace<T> {
+requires(std::is_arithmetic_v<T> || std::is_enum_v<T> ||
+         std::is_same_v<T, std::monostate>) struct Trace<T> {
   static constexpr bool kKnown = true;
   static constexpr void words(WordSet&, std::size_t) {}
 };
@@ -127,16 +132,14 @@ union Probe {
   char bytes[sizeof(T)];
   T object;
 };
-template <typename T>
-struct ProbeHolder {
 #if defined(__clang__)
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wundefined-var-template"
+#pragma clang diagnostic ignored "-Wundefined-internal"
 #endif
+template <typename T>
+struct ProbeHolder {
   static Probe<T> probe;
-#if defined(__clang__)
-#pragma clang diagnostic pop
-#endif
 };
 
 template <typename T, typename D>
@@ -149,26 +152,49 @@ constexpr std::size_t member_offset(std::size_t from) {
   }
   return sizeof(T);
 }
+#if defined(__clang__)
+#pragma clang diagnostic pop
+#endif
 
 template <typename T>
-using Members = boost::describe::describe_members<
-    T, boost::describe::mod_any_access | boost::describe::mod_inherited>;
+using Members = boost::describe::describe_members<T, boost::describe::mod_any_access |
+                                                         boost::describe::mod_inherited>;
 
 template <auto kPointer>
 struct MemberTypeOf;
-template <typename C, typename M, M C::* kPointer>
+template <typename C, typename M, M C::*kPointer>
 struct MemberTypeOf<kPointer> {
   using type = M;
 };
 template <typename D>
 using MemberType = typename MemberTypeOf<D::pointer>::type;
 
-// One error line that names the struct and the member's type.
+template <typename T>
+inline constexpr bool kIsRoot = false;
+template <typename T>
+inline constexpr bool kIsRoot<Root<T>> = true;
+
+// One error line that names the struct and the member's type, and says what to write instead.
 template <typename Struct, typename Type>
 struct CheckMember {
-  static_assert(Traceable<Type>,
-                "this member of the described struct cannot be traced: use Member<T>, String, Vector, "
-                "Map, a number, a described struct, or Opaque<T> if it holds no managed pointer");
+  static constexpr bool kPointer = std::is_pointer_v<Type> || std::is_member_pointer_v<Type>;
+  static constexpr bool kOwner = !Traceable<Type> && !std::is_trivially_destructible_v<Type>;
+  static_assert(
+      !kPointer,
+      "a raw pointer in a described struct: the collector does not follow it; use Member<T>, "
+      "or Opaque<T*> if what it points to is not managed");
+  static_assert(
+      !kIsRoot<Type>,
+      "a Root in a managed object keeps what it points to for ever, itself included if there "
+      "is a cycle: use Member<T>");
+  static_assert(
+      !kOwner || kIsRoot<Type>,
+      "this member owns memory that the collector does not see, and its destructor would never "
+      "run: use String, Vector, Map or Member<T>, or keep it outside the managed object");
+  static_assert(
+      Traceable<Type> || kPointer || kOwner,
+      "this member of the described struct cannot be traced: use Member<T>, String, Vector, "
+      "Map, a number, a described struct, or Opaque<T> if it holds no managed pointer");
   static constexpr bool kChecked = true;
 };
 
@@ -201,11 +227,11 @@ constexpr bool covers_every_word() {
 }  // namespace internal
 
 template <typename T>
-concept Described = boost::describe::has_describe_members<T>::value && std::is_class_v<T> &&
-                    !std::is_union_v<T>;
+concept Described =
+    boost::describe::has_describe_members<T>::value && std::is_class_v<T> && !std::is_union_v<T>;
 
 template <typename T>
-  requires Described<T>
+requires Described<T>
 struct Trace<T> {
   static constexpr bool kKnown = true;
   static constexpr void words(WordSet& set, std::size_t offset) {
@@ -217,7 +243,8 @@ struct Trace<T> {
       static_assert(internal::CheckMember<T, M>::kChecked);
       std::size_t at = internal::member_offset<T, D>(from);
       if (at == sizeof(T)) at = internal::member_offset<T, D>(0);  // bases, reordered descriptions
-      Trace<std::remove_cv_t<M>>::words(set, offset + at);
+      // Refused above with one clear line; a second error would bury it.
+      if constexpr (Traceable<M>) Trace<std::remove_cv_t<M>>::words(set, offset + at);
       from = at + 1;
     });
     static_assert(internal::kAllowUndescribedWords<T> || internal::covers_every_word<T>(),
@@ -233,7 +260,7 @@ namespace internal {
 template <typename T>
 constexpr WordSet word_set() {
   WordSet set;
-  Trace<T>::words(set, 0);
+  if constexpr (Traceable<T>) Trace<T>::words(set, 0);  // else refused where it is used
   return set;
 }
 template <typename T>
@@ -257,9 +284,39 @@ struct Bitmap {
   static constexpr auto kBits = make();
 };
 
+#if defined(TAILRACE_VERIFY)
+// Appends text as far as there is room; what lies before is a string.
+inline void append_text(char* text, std::size_t room, const char* more) noexcept {
+  std::size_t at = 0;
+  while (at < room && text[at] != 0) ++at;
+  for (; at + 1 < room && *more != 0; ++at) text[at] = *more++;
+  if (at < room) text[at] = 0;
+}
 template <typename T>
-inline constexpr TypeInfo kTypeInfo{type_name<T>(), sizeof(T), static_cast<std::uint32_t>(kWords<T>),
-                                    Bitmap<T>::kBits.data(), kWordSet<T>.maybe};
+void member_path(std::size_t offset, char* text, std::size_t room) {
+  if constexpr (Described<T>) {
+    boost::mp11::mp_for_each<Members<T>>([&](auto d) {
+      using D = decltype(d);
+      using M = std::remove_cv_t<MemberType<D>>;
+      const std::size_t at = member_offset<T, D>(0);
+      if (offset < at || offset >= at + sizeof(M)) return;
+      if (text[0] != 0) append_text(text, room, ".");
+      append_text(text, room, D::name);
+      member_path<M>(offset - at, text, room);
+    });
+  }
+}
+template <typename T>
+inline constexpr auto kMemberPath = &member_path<T>;
+#else
+template <typename T>
+inline constexpr std::nullptr_t kMemberPath = nullptr;
+#endif
+
+template <typename T>
+inline constexpr TypeInfo kTypeInfo{
+    type_name<T>(),          sizeof(T),         static_cast<std::uint32_t>(kWords<T>),
+    Bitmap<T>::kBits.data(), kWordSet<T>.maybe, kMemberPath<T>};
 
 }  // namespace internal
 

@@ -17,6 +17,7 @@
 
 #include "gcruntime/gc/make.h"
 #include "gcruntime/gc/map.h"
+#include "gcruntime/gc/mutator.h"
 #include "gcruntime/gc/string.h"
 #include "gcruntime/gc/vector.h"
 
@@ -69,10 +70,15 @@ struct Handles {
 };
 BOOST_DESCRIBE_STRUCT(Handles, (), (flag, member, number, text, vector, map, atomic, last))
 
-TEST(Trace, HandlesStandWhereOffsetofSaysTheyDo) {
+// The samples lie on the test's stack, so its thread is attached.
+class TraceTest : public testing::Test {
+ protected:
+  ThreadScope scope_;
+};
+
+TEST_F(TraceTest, HandlesStandWhereOffsetofSaysTheyDo) {
   const Handles h;
-  EXPECT_EQ(words_of<Handles>(),
-            words_at(h, {&h.member, &h.text, &h.vector, &h.map, &h.atomic}));
+  EXPECT_EQ(words_of<Handles>(), words_at(h, {&h.member, &h.text, &h.vector, &h.map, &h.atomic}));
   EXPECT_TRUE(kNoscan<Leaf>);
   EXPECT_FALSE(kNoscan<Handles>);
   EXPECT_FALSE(type_info(kTypeNumber<Handles>)->maybe);
@@ -85,7 +91,7 @@ struct Nested {
 };
 BOOST_DESCRIBE_STRUCT(Nested, (), (leaf, handles, more))
 
-TEST(Trace, NestedStructsAndArrays) {
+TEST_F(TraceTest, NestedStructsAndArrays) {
   const Nested n;
   std::set<std::size_t> expected;
   for (const Handles* h : {&n.handles, &n.more[0], &n.more[1]}) {
@@ -103,13 +109,13 @@ struct Standard {
 };
 BOOST_DESCRIBE_STRUCT(Standard, (), (maybe_member, maybe_number, pair, texts, numbers))
 
-TEST(Trace, OptionalsPairsAndArrays) {
+TEST_F(TraceTest, OptionalsPairsAndArrays) {
   Standard s;
   s.maybe_member.emplace();
   s.texts[0].emplace();
   s.texts[1].emplace();
-  EXPECT_EQ(words_of<Standard>(), words_at(s, {&*s.maybe_member, &s.pair.second, &*s.texts[0],
-                                               &*s.texts[1]}));
+  EXPECT_EQ(words_of<Standard>(),
+            words_at(s, {&*s.maybe_member, &s.pair.second, &*s.texts[0], &*s.texts[1]}));
   EXPECT_FALSE(type_info(kTypeNumber<Standard>)->maybe);
 }
 
@@ -121,7 +127,7 @@ struct Either {
 };
 BOOST_DESCRIBE_STRUCT(Either, (), (before, pointer_or_number, numbers, behind))
 
-TEST(Trace, VariantsAreMaybe) {
+TEST_F(TraceTest, VariantsAreMaybe) {
   const Either e;
   // All words of the variant that can hold a pointer: its index too, which is never one.
   const std::set<std::size_t> words = words_of<Either>();
@@ -145,7 +151,7 @@ class Private {
   BOOST_DESCRIBE_CLASS(Private, (), (), (), (first_, second_, third_, fourth_))
 };
 
-TEST(Trace, PrivateMembers) { EXPECT_EQ(words_of<Private>(), Private().expected()); }
+TEST_F(TraceTest, PrivateMembers) { EXPECT_EQ(words_of<Private>(), Private().expected()); }
 
 struct Base {
   std::int64_t number = 0;
@@ -161,7 +167,7 @@ struct Derived : Base, OtherBase {
 };
 BOOST_DESCRIBE_STRUCT(Derived, (Base, OtherBase), (own))
 
-TEST(Trace, BasesMembersAreMembers) {
+TEST_F(TraceTest, BasesMembersAreMembers) {
   const Derived d;
   EXPECT_EQ(words_of<Derived>(), words_at(d, {&d.base_member, &d.other_text, &d.own}));
 }
@@ -181,7 +187,7 @@ struct PolymorphicLeaf final : Polymorphic {
 };
 BOOST_DESCRIBE_STRUCT(PolymorphicLeaf, (Polymorphic), (text))
 
-TEST(Trace, TheVptrIsAllowedAndNotTraced) {
+TEST_F(TraceTest, TheVptrIsAllowedAndNotTraced) {
   const PolymorphicLeaf p;
   EXPECT_EQ(words_of<PolymorphicLeaf>(), words_at(p, {&p.member, &p.text}));
 }
@@ -194,7 +200,7 @@ struct Wide {
 };
 BOOST_DESCRIBE_STRUCT(Wide, (), (numbers, members, last))
 
-TEST(Trace, WideTypes) {
+TEST_F(TraceTest, WideTypes) {
   const Wide w;
   std::set<std::size_t> expected = words_at(w, {&w.last});
   for (const Member<Leaf>& member : w.members) expected.merge(words_at(w, {&member}));
@@ -208,7 +214,7 @@ struct Generic {
   BOOST_DESCRIBE_CLASS(Generic, (), (value, member), (), ())
 };
 
-TEST(Trace, Templates) {
+TEST_F(TraceTest, Templates) {
   const Generic<Leaf> leaf;
   EXPECT_EQ(words_of<Generic<Leaf>>(), words_at(leaf, {&leaf.member}));
   const Generic<String> text;
@@ -221,12 +227,12 @@ struct WithOpaque {
 };
 BOOST_DESCRIBE_STRUCT(WithOpaque, (), (handle, member))
 
-TEST(Trace, OpaqueIsNotLookedInto) {
+TEST_F(TraceTest, OpaqueIsNotLookedInto) {
   const WithOpaque o;
   EXPECT_EQ(words_of<WithOpaque>(), words_at(o, {&o.member}));
 }
 
-TEST(Trace, MapEntries) {
+TEST_F(TraceTest, MapEntries) {
   using Entry = MapEntry<std::int32_t, String>;
   const Entry entry{};
   EXPECT_EQ(words_of<Entry>(), words_at(entry, {&entry.value}));
@@ -250,7 +256,8 @@ static_assert(Traceable<Member<Leaf>> && Traceable<String> && Traceable<Vector<S
 static_assert(Traceable<std::optional<Member<Leaf>>> && Traceable<std::pair<int, String>>);
 static_assert(Traceable<Opaque<void*>> && Traceable<Opaque<std::string_view>>);
 static_assert(Traceable<std::monostate> && Traceable<std::byte> && Traceable<const std::int64_t>);
-static_assert(!Traceable<void*> && !Traceable<Leaf*> && !Traceable<const char*> && !Traceable<int (*)()>);
+static_assert(!Traceable<void*> && !Traceable<Leaf*> && !Traceable<const char*> &&
+              !Traceable<int (*)()>);
 static_assert(!Traceable<std::nullptr_t> && !Traceable<int Leaf::*>);
 static_assert(!Traceable<std::string> && !Traceable<std::string_view>);
 static_assert(!Traceable<std::vector<int>> && !Traceable<std::map<int, int>>);
@@ -279,12 +286,13 @@ struct ForgottenHalf {
 BOOST_DESCRIBE_STRUCT(ForgottenHalf, (), (number))
 
 static_assert(internal::covers_every_word<Handles>() && internal::covers_every_word<Derived>());
-static_assert(internal::covers_every_word<PolymorphicLeaf>() && internal::covers_every_word<ForgottenHalf>());
+static_assert(internal::covers_every_word<PolymorphicLeaf>() &&
+              internal::covers_every_word<ForgottenHalf>());
 static_assert(!internal::covers_every_word<ForgottenMember>());
 static_assert(!internal::covers_every_word<ForgottenBase>());
 static_assert(!internal::covers_every_word<ForgottenInPolymorphic>());
 
-TEST(Trace, TypesHaveNumbersAndNames) {
+TEST_F(TraceTest, TypesHaveNumbersAndNames) {
   EXPECT_NE(kTypeNumber<Handles>, kTypeNumber<Nested>);
   EXPECT_NE(std::string(type_info(kTypeNumber<Handles>)->name).find("Handles"), std::string::npos);
   EXPECT_EQ(type_info(0), nullptr);

@@ -10,11 +10,14 @@ namespace tailrace::gc {
 // Constant data made at compile time (trace.h). For one element; an object is an array of
 // header.count elements.
 struct TypeInfo {
-  const char* name;              // as the compiler spells it
-  std::uint32_t bytes;           // of one element
-  std::uint32_t words;           // bytes / 8, rounded up
-  const std::uint64_t* bitmap;   // one bit a word: may hold a managed pointer
-  bool maybe;                    // some of these words may hold something else than a pointer
+  const char* name;             // as the compiler spells it
+  std::uint32_t bytes;          // of one element
+  std::uint32_t words;          // bytes / 8, rounded up
+  const std::uint64_t* bitmap;  // one bit a word: may hold a managed pointer
+  bool maybe;                   // some of these words may hold something else than a pointer
+  // In the verify build: writes the path of the member at that offset of an element, "address.city", as
+  // long as there is room. Null elsewhere.
+  void (*member_path)(std::size_t offset, char* text, std::size_t room) = nullptr;
 };
 
 // The 8 bytes before a scanned object's payload; noscan objects have none. Zero: not yet traceable
@@ -24,7 +27,8 @@ class Header {
  public:
   static constexpr std::uint64_t kAligned16 = 1;  // flag: the payload begins 16 bytes into the slot
 
-  static constexpr std::uint64_t pack(std::uint16_t type, std::uint64_t flags, std::uint32_t count) {
+  static constexpr std::uint64_t pack(std::uint16_t type, std::uint64_t flags,
+                                      std::uint32_t count) {
     return type | flags << 16 | std::uint64_t{count} << 32;
   }
   static constexpr std::uint16_t type(std::uint64_t header) {

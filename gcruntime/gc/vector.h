@@ -118,9 +118,7 @@ class Vector {
     pop_back();
   }
 
-  friend bool operator==(const Vector& a, const Vector& b)
-    requires std::equality_comparable<T>
-  {
+  friend bool operator==(const Vector& a, const Vector& b) requires std::equality_comparable<T> {
     if (a.size() != b.size()) return false;
     for (std::size_t i = 0; i < a.size(); ++i) {
       if (!(a[i] == b[i])) return false;
@@ -160,8 +158,11 @@ class Vector {
   // [vector.growth] Fill the new backing, store its pointer (release), then the capacity. Allocation
   // comes first, so a failure leaves the Vector as it was.
   void grow(std::size_t at_least) {
-    static_assert(Traceable<T> && std::is_trivially_destructible_v<T> &&
-                  std::is_nothrow_move_constructible_v<T> && alignof(T) <= 8);
+    static_assert(Traceable<T>, "a Vector's elements are handles, numbers or described structs");
+    static_assert(std::is_trivially_destructible_v<T>,
+                  "a Vector's elements have trivial destructors: the collector runs none");
+    static_assert(std::is_nothrow_move_constructible_v<T> && alignof(T) <= 8,
+                  "a Vector's elements move without throwing and are aligned to 8 bytes at most");
     TAILRACE_CHECK_VALUE(at_least <= UINT32_MAX / 2, "a Vector holds less than 2^31 elements",
                          at_least);
     std::size_t wanted = capacity_ * std::size_t{2};
@@ -189,6 +190,7 @@ class Vector {
     capacity_ = static_cast<std::uint32_t>(capacity);
   }
 
+  [[no_unique_address]] internal::HandlePlace<Vector> place_;
   Member<void> backing_;
   std::uint32_t size_ = 0;
   std::uint32_t capacity_ = 0;

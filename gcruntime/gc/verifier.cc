@@ -8,6 +8,7 @@
 #include "gcruntime/base/annotations.h"
 #include "gcruntime/base/check.h"
 #include "gcruntime/gc/marker.h"
+#include "gcruntime/gc/origin.h"
 #include "gcruntime/gc/type_info.h"
 #include "gcruntime/heap/heap.h"
 #include "gcruntime/heap/page_map.h"
@@ -16,7 +17,8 @@
 namespace tailrace::gc {
 namespace {
 
-// Names the parent's type before the check that stops: write(2) only, the world is stopped.
+// Names the object's type and member, and where both objects came from, before the check that stops:
+// write(2) only, the world is stopped. `word` counts from the payload.
 [[noreturn, gnu::cold]] void fail(const char* what, const TypeInfo* type, std::uintptr_t slot,
                                   std::size_t word, std::uintptr_t value) {
   const auto put = [](const char* text) {
@@ -25,6 +27,36 @@ namespace {
   put("heap verifier: in an object of type ");
   put(type != nullptr ? type->name : "(no pointers)");
   put("\n");
+#if defined(TAILRACE_VERIFY)
+  if (type != nullptr) {
+    const std::size_t element = word / type->words;
+    const std::size_t offset = word % type->words * 8;
+    char path[256] = "";
+    if (type->member_path != nullptr) type->member_path(offset, path, sizeof(path));
+    char number[2][24];
+    const auto decimal = [](std::size_t n, char* text) {
+      char* at = text + 23;
+      *at = 0;
+      do {
+        *--at = static_cast<char>('0' + n % 10);
+        n /= 10;
+      } while (n != 0);
+      return at;
+    };
+    put("  member ");
+    put(path[0] != 0 ? path : "(not described)");
+    put(", byte ");
+    put(decimal(offset, number[0]));
+    put(" of element ");
+    put(decimal(element, number[1]));
+    put("\n");
+  }
+  internal::print_origin("the object", slot);
+  if (heap::contains(value)) {
+    const heap::ObjectPlace place = heap::find_object(value);
+    if (place.slot != 0) internal::print_origin("what it points to", place.slot);
+  }
+#endif
   base::check_failed_object(what, slot, word, value);
 }
 
@@ -48,26 +80,30 @@ TAILRACE_NO_SANITIZE void verify_object(std::uintptr_t slot, std::size_t slot_by
   const TypeInfo& type = *object.type;
   const std::size_t traced_words = std::size_t{type.words} * object.count;
   const std::size_t slot_words =
-      slot_bytes / 8 - static_cast<std::size_t>(object.payload - reinterpret_cast<std::uintptr_t*>(slot));
-  if (traced_words > slot_words) fail("header count over the slot's size", &type, slot, 0, object.count);
+      slot_bytes / 8 -
+      static_cast<std::size_t>(object.payload - reinterpret_cast<std::uintptr_t*>(slot));
+  if (traced_words > slot_words)
+    fail("header count over the slot's size", &type, slot, 0, object.count);
   for (std::size_t word = 0; word < slot_words; ++word) {
     const std::uintptr_t value = object.payload[word];
     if (!heap::contains(value)) continue;
     const heap::ObjectPlace place = heap::find_object(value);
     const bool exact = word < traced_words && traced(type, word) && !type.maybe && (value & 1) == 0;
     if (place.slot == 0) continue;
-    if (exact && !place.allocated()) fail("traced word points to a free slot", &type, slot, word, value);
+    if (exact && !place.allocated())
+      fail("traced word points to a free slot", &type, slot, word, value);
     if (place.allocated() && !place.marked()) {
-      fail(exact ? "traced word points to an unmarked object: the marker missed it"
-                 : "word that is not traced points to an unmarked object: is a member not described, "
-                   "or an integer used as a pointer?",
+      fail(exact
+               ? "traced word points to an unmarked object: the marker missed it"
+               : "word that is not traced points to an unmarked object: is a member not described, "
+                 "or an integer used as a pointer?",
            &type, slot, word, value);
     }
   }
 }
 
-void verify_slot(std::uintptr_t slot, std::size_t slot_bytes, bool noscan, bool allocated, bool marked,
-                 Totals& totals) {
+void verify_slot(std::uintptr_t slot, std::size_t slot_bytes, bool noscan, bool allocated,
+                 bool marked, Totals& totals) {
   if (marked && !allocated) fail("free slot is marked", nullptr, slot, 0, 0);
   if (marked && !noscan) verify_object(slot, slot_bytes, totals);
 }
@@ -99,7 +135,8 @@ std::size_t verify_span(std::size_t page, std::uint32_t info, Totals& totals) {
       TAILRACE_CHECK(!allocated && !marked, "bits are set behind a span's last slot");
       continue;
     }
-    verify_slot(span->start + index * size.bytes, size.bytes, span->noscan, allocated, marked, totals);
+    verify_slot(span->start + index * size.bytes, size.bytes, span->noscan, allocated, marked,
+                totals);
   }
   return span->pages;
 }
@@ -112,7 +149,8 @@ void verify_heap(const Marker& marker) noexcept {
   const auto walk = [&](std::size_t begin, std::size_t end) {
     for (std::size_t page = begin; page < end;) {
       const std::uint32_t info = heap::page_info(page);
-      page += heap::PageInfo::kind(info) == heap::PageInfo::kFree ? 1 : verify_span(page, info, totals);
+      page +=
+          heap::PageInfo::kind(info) == heap::PageInfo::kFree ? 1 : verify_span(page, info, totals);
     }
   };
   walk(0, grown.small_end);

@@ -58,6 +58,69 @@ TEST_F(VerifierDeathTest, AnIntegerUsedAsAPointerStops) {
       "not traced points to an unmarked object");
 }
 
+struct Inner {
+  std::int64_t number = 0;
+  Opaque<Node*> pointer{};
+};
+BOOST_DESCRIBE_STRUCT(Inner, (), (number, pointer))
+struct Outer {
+  Member<Node> known;
+  Inner inner;
+};
+BOOST_DESCRIBE_STRUCT(Outer, (), (known, inner))
+
+// Functions of their own, so that the message can be asked for their names.
+TAILRACE_NOINLINE Outer* make_the_holder() {
+  Outer* outer = make<Outer>();
+  asm volatile("" : "+r"(outer));
+  return outer;
+}
+TAILRACE_NOINLINE Node* make_the_lost_one() {
+  Node* node = make<Node>();
+  asm volatile("" : "+r"(node));
+  return node;
+}
+
+// By member, and where both objects came from.
+TEST_F(VerifierDeathTest, TheMessageNamesTheMemberAndBothStacks) {
+  EXPECT_DEATH(
+      {
+        const ThreadScope scope;
+        const Root<Vector<Outer>> keeps;
+        keeps->resize(2);
+        (*keeps)[1] = *make_the_holder();
+        in_own_frame([&] { (*keeps)[1].inner.pointer.value = make_the_lost_one(); });
+        collect();
+      },
+      "in an object of type .*Outer.*\n"
+      "  member inner.pointer, byte 16 of element 1\n"
+      "  the object at 0x.*, type .*Outer.*, allocated by:\n"
+      "(.*\n)*.*resize.*\n(.*\n)*"
+      "  what it points to at 0x.*, type .*Node.*, allocated by:\n"
+      "(.*\n)*.*make_the_lost_one.*verifier_test.cc:[0-9]+");
+}
+
+TEST_F(VerifierDeathTest, AFreedObjectsCycleIsKnown) {
+  EXPECT_DEATH(
+      {
+        const ThreadScope scope;
+        const Root<Outer> root(make_the_holder());
+        Disguised dangling;
+        const Root<Vector<Member<Node>>> neighbours;
+        in_own_frame([&] {
+          for (int i = 0; i < 100; ++i) neighbours->push_back(make<Node>());
+          dangling = Disguised(make_the_lost_one());
+        });
+        collect();
+        root->known = reinterpret_cast<Node*>(dangling.address());
+        collect();
+      },
+      "  member known, byte 0 of element 0\n"
+      "  the object (.*\n)*.*make_the_holder(.*\n)*"
+      "  what it points to at 0x.*, freed by cycle [0-9]+, allocated by:\n"
+      "(.*\n)*.*make_the_lost_one");
+}
+
 // The same are fine while something else keeps the object.
 TEST(Verifier, APointerInOpaqueToALiveObjectIsFine) {
   const ThreadScope scope;

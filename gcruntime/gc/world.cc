@@ -13,8 +13,10 @@
 #include <cstring>
 #include <new>
 
+#include "gcruntime/base/mutant.h"
 #include "gcruntime/gc/allocate.h"
 #include "gcruntime/gc/collector.h"
+#include "gcruntime/gc/handle_place.h"
 #include "gcruntime/heap/heap.h"
 #include "gcruntime/os/clock.h"
 
@@ -33,17 +35,18 @@ constinit std::atomic<std::uint32_t> stop_request{0};
 namespace {
 
 constexpr std::int64_t kSignalAfterNs = 100'000;
+constexpr std::int64_t kLetPassNs = 1'000'000;
 constexpr std::size_t kSignalStackBytes = 64 * 1024;
 
 int stop_signal() { return SIGRTMIN + 5; }
 
 void futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected) noexcept {
-  ::syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&word), FUTEX_WAIT_PRIVATE, expected, nullptr,
-            nullptr, 0);
+  ::syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&word), FUTEX_WAIT_PRIVATE, expected,
+            nullptr, nullptr, 0);
 }
 void futex_wake_all(std::atomic<std::uint32_t>& word) noexcept {
-  ::syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&word), FUTEX_WAKE_PRIVATE, INT_MAX, nullptr,
-            nullptr, 0);
+  ::syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&word), FUTEX_WAKE_PRIVATE, INT_MAX,
+            nullptr, nullptr, 0);
 }
 
 // A stack pointer below everything that the caller keeps, its spilled registers included.
@@ -120,6 +123,7 @@ void World::attach_current_thread() {
     first_ = self;
     base::set_current_mutator(self);
   }
+  internal::add_handle_range(low, static_cast<const char*>(low) + bytes);
   Collector::instance().ensure_started();
 }
 
@@ -143,6 +147,7 @@ void World::detach_current_thread() {
   }
   base::set_current_mutator(nullptr);
   mutex_.unlock();
+  internal::remove_handle_range(reinterpret_cast<const void*>(self->thread_stack_low_));
   stack_t previous{};
   previous.ss_sp = self->previous_signal_stack_;
   previous.ss_size = self->previous_signal_stack_bytes_;
@@ -160,6 +165,7 @@ bool World::stopped(Mutator& each) noexcept {
 
 std::int64_t World::stop() {
   mutex_.lock();
+  let_held_pass();
   const std::int64_t begin = os::now_ns();
   // [gc.stop] A1.
   stop_request.store(1, std::memory_order_seq_cst);
@@ -173,6 +179,11 @@ std::int64_t World::stop() {
   while (!all_stopped()) {
     if (os::now_ns() - begin < kSignalAfterNs) {
       __builtin_ia32_pause();
+      continue;
+    }
+    if (TAILRACE_TSAN) {
+      // Its handlers run late and on contexts of their own: polls only. A loop without one waits.
+      ::sched_yield();
       continue;
     }
     for (Mutator* each = first_; each != nullptr; each = each->next_) {
@@ -189,9 +200,9 @@ std::int64_t World::stop() {
 // False: the process's signal queue is full (EAGAIN); to be tried again.
 bool World::send_signal(const Mutator& each) noexcept {
   if (::syscall(SYS_tgkill, ::getpid(), each.thread_id_, stop_signal()) == 0) return true;
-  TAILRACE_CHECK_VALUE(errno == EAGAIN,
-                       "an attached thread ended inside its ThreadScope; its thread id:",
-                       each.thread_id_);
+  TAILRACE_CHECK_VALUE(
+      errno == EAGAIN,
+      "an attached thread ended inside its ThreadScope; its thread id:", each.thread_id_);
   return false;
 }
 
@@ -205,19 +216,50 @@ void World::start() {
 
 // The thread's registers and bounds are published; waits. Async-signal-safe.
 void World::wait_until_started(Mutator& self) noexcept {
+  // Relaxed: see leave_stop. Before the status, which is what lets the collector go on.
+  self.held_.store(true, std::memory_order_relaxed);
   // Release pairs with stopped()'s load.
   self.status_.store(Mutator::Status::kStopped, std::memory_order_seq_cst);
   leave_stop(self);
 }
 
 void World::leave_stop(Mutator& self) noexcept {
+  // Relaxed: World::stop only waits for it, and goes by the status. Where nothing is asked for, as at most
+  // ends of a native scope, there is nothing to tell.
+  if (stop_request.load(std::memory_order_relaxed) != 0) {
+    self.held_.store(true, std::memory_order_relaxed);
+  }
   for (;;) {
     // Acquire pairs with start()'s store: the sweep's results are visible.
     while (stop_request.load(std::memory_order_acquire) != 0) futex_wait(stop_request, 1);
     // [gc.stop] B1, B2.
     self.status_.store(Mutator::Status::kRunning, std::memory_order_seq_cst);
-    if (stop_request.load(std::memory_order_seq_cst) == 0) return;
+    if (stop_request.load(std::memory_order_seq_cst) == 0) break;
+    self.held_.store(true, std::memory_order_relaxed);
     self.status_.store(Mutator::Status::kStopped, std::memory_order_seq_cst);
+  }
+  self.held_.store(false, std::memory_order_relaxed);
+}
+
+// [gc.fair] A thread that waits for the end of a stop needs microseconds to wake; cycles asked for back to
+// back would find it waiting for ever. So a stop begins when those whom the last one held have passed.
+void World::let_held_pass() noexcept {
+  const std::int64_t begin = os::now_ns();
+  for (Mutator* each = first_; each != nullptr; each = each->next_) {
+    // Relaxed: see leave_stop.
+    while (each->held_.load(std::memory_order_relaxed)) {
+      // With more threads than cores some get none for long: they have had their chance, and have it again
+      // before each stop.
+      const std::int64_t waited = os::now_ns() - begin;
+      if (waited > kLetPassNs) return;
+      if (waited < kLetPassNs / 20) {
+        __builtin_ia32_pause();
+      } else {
+        // Not a yield: where cores are short that may cost a whole slice of somebody else's.
+        const timespec while_ns{0, kLetPassNs / 20};
+        ::nanosleep(&while_ns, nullptr);
+      }
+    }
   }
 }
 
@@ -296,7 +338,7 @@ TAILRACE_NO_SANITIZE void World::on_signal(int, void*, void* context) noexcept {
   }
   check_on_known_stack(*self, sp);
   // A leaf function may keep values in the 128 bytes below its stack pointer.
-  self->scan_low_ = sp - 128;
+  self->scan_low_ = base::mutant(base::Mutant::kNoRedZone) ? sp : sp - 128;
   self->signal_context_ = context;
   wait_until_started(*self);
   self->signal_context_ = nullptr;
@@ -309,12 +351,16 @@ void World::for_each_stack(StackSource::Visit visit, void* visitor) {
     if (each.thread_frames_ != 0) {
       visit(visitor, words(each.thread_frames_), words(each.thread_stack_high_));
     }
-    if (each.signal_context_ != nullptr) {
+    if (each.signal_context_ != nullptr && !base::mutant(base::Mutant::kNoRegisterScan)) {
       // All of the interrupted thread's registers, vector state included: the kernel's frame holds
       // them on the signal stack, from the context to the stack's end at the most.
-      const auto begin = reinterpret_cast<std::uintptr_t>(each.signal_context_) & ~std::uintptr_t{7};
+      const auto begin =
+          reinterpret_cast<std::uintptr_t>(each.signal_context_) & ~std::uintptr_t{7};
       const auto stack = reinterpret_cast<std::uintptr_t>(each.signal_stack_);
-      visit(visitor, words(begin), words(stack + kSignalStackBytes));
+      const std::uintptr_t end = base::mutant(base::Mutant::kNoVectorScan)
+                                     ? begin + offsetof(ucontext_t, uc_mcontext.fpregs)
+                                     : stack + kSignalStackBytes;
+      visit(visitor, words(begin), words(end));
     }
   });
   for (StackSource* source : sources_) {

@@ -48,6 +48,7 @@ class World {
 
   static void wait_until_started(Mutator& self) noexcept;
   static void leave_stop(Mutator& self) noexcept;
+  void let_held_pass() noexcept;
   static bool stopped(Mutator& each) noexcept;
   static bool send_signal(const Mutator& each) noexcept;
   static void check_on_known_stack(const Mutator& self, std::uintptr_t sp) noexcept;

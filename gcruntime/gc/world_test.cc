@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -80,6 +81,47 @@ TEST_F(WorldTest, NobodyRunsWhileTheWorldIsStopped) {
     EXPECT_EQ(watcher.moved[i].load(std::memory_order_relaxed), 0) << "thread " << i;
     EXPECT_GT(watcher.steps[i].load(std::memory_order_relaxed), 0u);
   }
+}
+
+// [gc.fair] However fast one cycle follows the other, each lets those pass whom it held.
+TEST_F(WorldTest, CyclesBackToBackStarveNobody) {
+  constexpr std::size_t kThreads = 4;
+  constexpr std::uint64_t kCycles = 150;
+  std::array<std::atomic<std::uint64_t>, kThreads> steps{};
+  std::atomic<std::size_t> ready{0};
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> threads;
+  for (std::size_t t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      const ThreadScope scope;
+      ready.fetch_add(1, std::memory_order_release);
+      while (!stop.load(std::memory_order_relaxed)) {
+        if (t % 2 == 0) {
+          poll();
+        } else {
+          native([] {});
+        }
+        steps[t].fetch_add(1, std::memory_order_relaxed);
+      }
+    });
+  }
+  while (ready.load(std::memory_order_acquire) < kThreads) poll();
+  std::array<std::uint64_t, kThreads> before;
+  for (std::size_t t = 0; t < kThreads; ++t) before[t] = steps[t].load(std::memory_order_relaxed);
+  std::array<std::uint64_t, kThreads> idle{};
+  std::array<std::uint64_t, kThreads> longest{};  // cycles in a row without a step
+  for (std::uint64_t i = 0; i < kCycles; ++i) {
+    collect();
+    for (std::size_t t = 0; t < kThreads; ++t) {
+      const std::uint64_t now = steps[t].load(std::memory_order_relaxed);
+      idle[t] = now == before[t] ? idle[t] + 1 : 0;
+      longest[t] = std::max(longest[t], idle[t]);
+      before[t] = now;
+    }
+  }
+  stop.store(true, std::memory_order_relaxed);
+  for (std::thread& thread : threads) join(thread);
+  for (std::size_t t = 0; t < kThreads; ++t) EXPECT_LE(longest[t], kCycles / 4) << "thread " << t;
 }
 
 }  // namespace

@@ -8,9 +8,9 @@ namespace tailrace::gc {
 
 // Monotonic, so that a difference of two readings is exact.
 struct AllocCounts {
-  std::uint64_t bytes = 0;          // small objects, slot bytes
+  std::uint64_t bytes = 0;  // small objects, slot bytes
   std::uint64_t objects = 0;
-  std::uint64_t large_bytes = 0;    // objects over 32 KiB, whole pages
+  std::uint64_t large_bytes = 0;  // objects over 32 KiB, whole pages
   std::uint64_t large_objects = 0;
 
   friend AllocCounts operator-(const AllocCounts& a, const AllocCounts& b) {

@@ -31,19 +31,22 @@ constexpr std::size_t kReservationBytes = std::size_t{256} << 30;
 #endif
 constexpr std::size_t kSmallestReservationBytes = std::size_t{256} << 20;
 
-base::SpinLock page_lock;  // guards the two PageRuns and the span records
+base::SpinLock page_lock;  // guards the two PageRuns, and the span records
 PageRuns small_runs;
 PageRuns large_runs;
+std::atomic<std::uint64_t> roomy_bytes{UINT64_MAX};
 
 // Spans with free slots that no worker holds.
 struct alignas(64) ClassLists {
   base::SpinLock lock;
-  SpanList sparse;   // at most three quarters full
-  SpanList crowded;  // fuller: used when neither a sparse span nor pages already ours are left
+  SpanList sparse;   // at most half full
+  SpanList crowded;  // fuller: used when memory is tight
 };
 ClassLists class_lists[kSizeClasses][2];
 
-ClassLists& lists_of(std::size_t size_class, bool noscan) { return class_lists[size_class][noscan]; }
+ClassLists& lists_of(std::size_t size_class, bool noscan) {
+  return class_lists[size_class][noscan];
+}
 
 SlotBits& bits_of(const Span* span) { return page_map.slot_bits[page_of(span->start)]; }
 
@@ -83,6 +86,22 @@ Span* new_small_span(std::size_t size_class, bool noscan, bool may_grow) {
   return span;
 }
 
+bool roomy() {
+  const std::lock_guard guard(page_lock);
+  return (small_runs.used_pages() + large_runs.used_pages()) * kPageBytes <
+         roomy_bytes.load(std::memory_order_relaxed);
+}
+
+// The slots of a word that has holes are cold lines, one a slot: all of them are asked for at once, so that
+// they come while the first ones are used. (Where nothing is live the processor sees the pattern itself.)
+void prefetch_slots(const CacheSlot& slot, std::size_t slot_bytes) {
+  for (std::uint64_t bits = slot.free_bits; bits != 0; bits &= bits - 1) {
+    const char* at = slot.word_base + static_cast<std::size_t>(std::countr_zero(bits)) * slot_bytes;
+    __builtin_prefetch(at, 1);
+    if (slot_bytes > 64) __builtin_prefetch(at + 64, 1);
+  }
+}
+
 Span* acquire_span(std::size_t size_class, bool noscan) {
   ClassLists& lists = lists_of(size_class, noscan);
   const auto pop = [&](SpanList& list) {
@@ -93,6 +112,9 @@ Span* acquire_span(std::size_t size_class, bool noscan) {
   };
   if (Span* span = pop(lists.sparse)) return span;
   if (Span* span = new_small_span(size_class, noscan, /*may_grow=*/false)) return span;
+  if (roomy()) {
+    if (Span* span = new_small_span(size_class, noscan, /*may_grow=*/true)) return span;
+  }
   if (Span* span = pop(lists.crowded)) return span;
   return new_small_span(size_class, noscan, /*may_grow=*/true);
 }
@@ -107,9 +129,10 @@ void initialise() noexcept {
       reserved = os::reserve_memory(bytes, os::kHugePageBytes);
       if (reserved != nullptr) break;
     }
-    TAILRACE_CHECK(reserved != nullptr,
-                   "no address space for the heap: raise the address space limit (ulimit -v) or set "
-                   "vm.overcommit_memory to 0 or 1");
+    TAILRACE_CHECK(
+        reserved != nullptr,
+        "no address space for the heap: raise the address space limit (ulimit -v) or set "
+        "vm.overcommit_memory to 0 or 1");
     const std::size_t pages = bytes / kPageBytes;
     const std::size_t small_pages = pages / 2;
     const std::size_t large_pages = pages / 4;
@@ -148,6 +171,7 @@ bool refill(CacheSlot& slot, std::size_t size_class, bool noscan) noexcept {
         slot.free_bits = free;
         slot.word_base = reinterpret_cast<char*>(slot.span->start) + word * 64 * slot_bytes;
         slot.alloc_word = &bits.alloc[word];
+        if (free != valid_slots(size_class, word)) prefetch_slots(slot, slot_bytes);
         check_free_slots(slot.word_base, slot_bytes, free);
         return true;
       }
@@ -276,7 +300,7 @@ std::size_t sweep_small(Span* span, SweepResult& result) {
     free_span(small_runs, span);
   } else if (live < slots) {
     ClassLists& lists = lists_of(size_class, span->noscan);
-    (live * 4 > slots * 3 ? lists.crowded : lists.sparse).push_front(span);
+    (live * 2 > slots ? lists.crowded : lists.sparse).push_front(span);
   }
   return pages;
 }
@@ -325,11 +349,20 @@ GrownPages grown_pages() noexcept {
           large_runs.first_page() + large_runs.grown_pages()};
 }
 
-std::size_t release_free_pages(std::size_t keep_bytes) noexcept {
+Span* take_idle_run(std::size_t keep_bytes) noexcept {
   const std::lock_guard guard(page_lock);
-  const std::size_t large = large_runs.release(keep_bytes / 2);
-  const std::size_t small = small_runs.release(keep_bytes / 2);
-  return large + small;
+  Span* run = large_runs.take_resident(keep_bytes / 2);
+  return run != nullptr ? run : small_runs.take_resident(keep_bytes / 2);
+}
+
+void put_idle_run(Span* run) noexcept {
+  const std::lock_guard guard(page_lock);
+  (page_of(run->start) < large_runs.first_page() ? small_runs : large_runs).put_zeroed(run);
+}
+
+void set_roomy_bytes(std::uint64_t bytes) noexcept {
+  // Relaxed: a rule of thumb, read at the next look.
+  roomy_bytes.store(bytes, std::memory_order_relaxed);
 }
 
 HeapLevels levels() noexcept {

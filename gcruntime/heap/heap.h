@@ -23,7 +23,8 @@ bool refill(CacheSlot& slot, std::size_t size_class, bool noscan) noexcept;
 
 // A slot of a cached word that has free ones, its allocation bit set and counted. Contents are undefined.
 // Section.
-TAILRACE_ALWAYS_INLINE void* take_slot(WorkerCache& cache, CacheSlot& slot, std::size_t size_class) {
+TAILRACE_ALWAYS_INLINE void* take_slot(WorkerCache& cache, CacheSlot& slot,
+                                       std::size_t size_class) {
   const int index = std::countr_zero(slot.free_bits);
   const std::uint64_t bit = slot.free_bits & -slot.free_bits;
   slot.free_bits ^= bit;
@@ -68,9 +69,16 @@ struct SweepResult {
 };
 SweepResult sweep() noexcept;
 
-// Gives free pages back to the OS, keeping at most `keep_bytes` of them; returns the bytes given back.
-// Section.
-std::size_t release_free_pages(std::size_t keep_bytes) noexcept;
+// Giving free pages back to the OS, all but `keep_bytes`, piece by piece: take_idle_run takes a run of at
+// most 32 MiB out of circulation (null: done), give_pages_back (page_runs.h) hands its memory to the
+// kernel, put_idle_run puts the run back. Sections around the first and the last, not around the middle,
+// which may take a millisecond and which nobody else need wait for.
+Span* take_idle_run(std::size_t keep_bytes) noexcept;
+void put_idle_run(Span* run) noexcept;
+
+// While no more than that is in spans memory is not tight: spans that are over half full are passed over
+// for fresh pages, because each slot taken from them costs a cold cache line. Any thread.
+void set_roomy_bytes(std::uint64_t bytes) noexcept;
 
 struct HeapLevels {
   std::uint64_t inuse_bytes = 0;     // in spans

@@ -28,10 +28,10 @@ static_assert(sizeof(SlotBits) == 128);
 
 // Constant after heap::initialise().
 struct PageMap {
-  std::uintptr_t base = 0;       // of the reservation
-  std::size_t bytes = 0;         // of the reservation; 0: not initialised, contains nothing
-  std::size_t small_bytes = 0;   // of the small range, which comes first
-  std::size_t large_bytes = 0;   // of the large range, which follows
+  std::uintptr_t base = 0;      // of the reservation
+  std::size_t bytes = 0;        // of the reservation; 0: not initialised, contains nothing
+  std::size_t small_bytes = 0;  // of the small range, which comes first
+  std::size_t large_bytes = 0;  // of the large range, which follows
   std::atomic<std::uint32_t>* infos = nullptr;
   std::atomic<Span*>* spans = nullptr;
   SlotBits* slot_bits = nullptr;
@@ -81,7 +81,7 @@ inline void set_span(std::size_t page, Span* span) noexcept {
 
 // Where an address within the heap lies: its slot, and the bit that stands for it.
 struct ObjectPlace {
-  std::uintptr_t slot = 0;                      // first address of the slot; 0: no object there
+  std::uintptr_t slot = 0;  // first address of the slot; 0: no object there
   std::size_t slot_bytes = 0;
   bool noscan = false;
   std::atomic<std::uint64_t>* mark_word = nullptr;

@@ -61,7 +61,9 @@ void PageRuns::insert(Span* span) noexcept {
   const std::size_t first = page_of(span->start);
   set_span(first, span);
   set_span(first + span->pages - 1, span);
-  list_for(span->pages).push_front(span);
+  // Resident runs stand first in each list: they cost no page fault.
+  SpanList& list = list_for(span->pages);
+  span->zeroed ? list.push_back(span) : list.push_front(span);
   free_ += span->pages;
   if (span->zeroed) free_zeroed_ += span->pages;
 }
@@ -72,12 +74,14 @@ void PageRuns::remove(Span* span) noexcept {
   if (span->zeroed) free_zeroed_ -= span->pages;
 }
 
-Span* PageRuns::take_fitting(std::size_t pages) noexcept {
+Span* PageRuns::take_fitting(std::size_t pages, bool zeroed_too) noexcept {
   for (std::size_t length = pages; length < kShortLists; ++length) {
-    if (Span* span = lists_[length].first()) return span;
+    Span* span = lists_[length].first();
+    if (span != nullptr && (zeroed_too || !span->zeroed)) return span;
   }
   Span* best = nullptr;
   for (Span* span = lists_[0].first(); span != nullptr; span = span->next) {
+    if (span->zeroed && !zeroed_too) break;
     if (span->pages >= pages && (best == nullptr || span->pages < best->pages)) best = span;
   }
   return best;
@@ -108,11 +112,19 @@ bool PageRuns::grow(std::size_t pages) noexcept {
 }
 
 Span* PageRuns::allocate(std::size_t pages, bool may_grow) noexcept {
-  Span* span = take_fitting(pages);
+  Span* span = take_fitting(pages, may_grow);
   if (span == nullptr) {
     if (!may_grow || !grow(pages)) return nullptr;
-    span = take_fitting(pages);
+    span = take_fitting(pages, true);
   }
+  if (span == nullptr || cut(span, pages) == nullptr) return nullptr;
+  const std::size_t first = page_of(span->start);
+  for (std::size_t page = first; page < first + pages; ++page) set_span(page, span);
+  return span;
+}
+
+// Takes a free run off its list, cut to that many pages; null if there is no memory for the rest's record.
+Span* PageRuns::cut(Span* span, std::size_t pages) noexcept {
   Span* rest = nullptr;
   if (span->pages > pages) {
     rest = allocate_span_record();
@@ -126,18 +138,24 @@ Span* PageRuns::allocate(std::size_t pages, bool may_grow) noexcept {
     span->pages = static_cast<std::uint32_t>(pages);
     insert(rest);
   }
-  const std::size_t first = page_of(span->start);
-  for (std::size_t page = first; page < first + pages; ++page) set_span(page, span);
   return span;
 }
 
-void PageRuns::free(Span* span) noexcept {
+void PageRuns::free(Span* span) noexcept { put(span, false); }
+void PageRuns::put_zeroed(Span* span) noexcept { put(span, true); }
+
+// No two free neighbours are both zeroed or both not: a range of runs given back one by one is one run
+// again, or it would fall to pieces that no large object fits.
+void PageRuns::put(Span* span, bool zeroed) noexcept {
   span->state = SpanState::kFree;
-  span->zeroed = false;
+  span->zeroed = zeroed;
   const std::size_t begin = page_of(span->start);
   const auto absorb = [&](std::size_t page) {
     Span* neighbour = span_of_page(page);
-    if (neighbour == nullptr || neighbour->state != SpanState::kFree || neighbour->zeroed) return;
+    if (neighbour == nullptr || neighbour->state != SpanState::kFree ||
+        neighbour->zeroed != zeroed) {
+      return;
+    }
     remove(neighbour);
     if (neighbour->start < span->start) span->start = neighbour->start;
     span->pages += neighbour->pages;
@@ -149,45 +167,36 @@ void PageRuns::free(Span* span) noexcept {
   insert(span);
 }
 
-std::size_t PageRuns::release(std::size_t keep_bytes) noexcept {
-  std::size_t released = 0;
-  const auto enough = [&] { return (free_ - free_zeroed_) * kPageBytes <= keep_bytes; };
-  for (std::size_t i = 0; i < kShortLists && !enough(); ++i) {
+Span* PageRuns::take_resident(std::size_t keep_bytes) noexcept {
+  if ((free_ - free_zeroed_) * kPageBytes <= keep_bytes) return nullptr;
+  for (std::size_t i = 0; i < kShortLists; ++i) {
     const std::size_t list = (kShortLists - i) % kShortLists;  // 0 (the longest), 127, 126, ...
-    for (Span* span = lists_[list].first(); span != nullptr && !enough(); span = span->next) {
+    for (Span* span = lists_[list].first(); span != nullptr; span = span->next) {
       if (span->zeroed) continue;
-      base::unpoison_memory(reinterpret_cast<void*>(span->start), span->bytes());
-      os::decommit_memory(reinterpret_cast<void*>(span->start), span->bytes());
-      span->zeroed = true;
-      free_zeroed_ += span->pages;
-      released += span->bytes();
+      if (cut(span, span->pages < kReleasePages ? span->pages : kReleasePages) == nullptr)
+        return nullptr;
+      span->state = SpanState::kReleasing;
+      set_span(page_of(span->start), span);
+      set_span(page_of(span->start) + span->pages - 1, span);
+      return span;
     }
   }
-  if (released > 0) merge_zeroed();
+  return nullptr;
+}
+
+std::size_t PageRuns::release(std::size_t keep_bytes) noexcept {
+  std::size_t released = 0;
+  while (Span* span = take_resident(keep_bytes)) {
+    give_pages_back(span);
+    released += span->bytes();
+    put_zeroed(span);
+  }
   return released;
 }
 
-// free() keeps zeroed runs apart from others; once both are zeroed nothing does.
-void PageRuns::merge_zeroed() noexcept {
-  const std::size_t end = first_ + grown_;
-  Span* before = nullptr;  // the zeroed free run that ends where the walk stands
-  for (std::size_t page = first_; page < end;) {
-    Span* span = span_of_page(page);
-    page += span->pages;
-    if (span->state != SpanState::kFree || !span->zeroed) {
-      before = nullptr;
-      continue;
-    }
-    if (before != nullptr) {
-      remove(before);
-      remove(span);
-      before->pages += span->pages;
-      free_span_record(span);
-      insert(before);
-    } else {
-      before = span;
-    }
-  }
+void give_pages_back(Span* span) noexcept {
+  base::unpoison_memory(reinterpret_cast<void*>(span->start), span->bytes());
+  os::decommit_memory(reinterpret_cast<void*>(span->start), span->bytes());
 }
 
 }  // namespace tailrace::heap

@@ -1,4 +1,5 @@
-// Runs of free pages of one range of the reservation: best fit, neighbours merged at once.
+// Runs of free pages of one range of the reservation: best fit, neighbours merged at once, but zeroed ones
+// (never touched since they came from the kernel) with zeroed ones only: they need no zeroing again.
 //
 // Free runs up to 127 pages stand in a list for their length, longer ones in one list of their own. Their
 // first and last page lead to the run's Span through the span table, which is how neighbours are found.
@@ -18,13 +19,18 @@ class PageRuns {
   void initialise(std::size_t first_page, std::size_t pages) noexcept;
 
   // A span of exactly that many pages, state still kFree and on no list, its pages in the span table;
-  // null: the range is used up. `may_grow` false: only from pages that were in use before.
+  // null: the range is used up. `may_grow` false: only from resident ones.
   Span* allocate(std::size_t pages, bool may_grow) noexcept;
   // Takes a span back; its page infos are already kFree.
   void free(Span* span) noexcept;
 
-  // Gives free runs back to the OS, longest first, until at most keep_bytes of them are resident; runs
-  // that are neighbours and both zeroed then become one.
+  // Giving free runs back to the OS, in pieces, so that nobody waits while the kernel works: takes one of
+  // the longest runs that are resident, at most kReleasePages of it, off the lists; null if at most
+  // keep_bytes are. The caller gives its memory back and then gives the span back, zeroed.
+  static constexpr std::size_t kReleasePages = 4096;
+  Span* take_resident(std::size_t keep_bytes) noexcept;
+  void put_zeroed(Span* span) noexcept;
+  // All of that at once; returns the bytes.
   std::size_t release(std::size_t keep_bytes) noexcept;
 
   // Pages from the range's start that were ever given out.
@@ -32,18 +38,18 @@ class PageRuns {
   std::size_t first_page() const noexcept { return first_; }
   std::size_t free_pages() const noexcept { return free_; }
   std::size_t free_zeroed_pages() const noexcept { return free_zeroed_; }
+  std::size_t used_pages() const noexcept { return grown_ - free_; }
 
  private:
   static constexpr std::size_t kShortLists = 128;
 
-  Span* take_fitting(std::size_t pages) noexcept;
+  Span* take_fitting(std::size_t pages, bool zeroed_too) noexcept;
   bool grow(std::size_t pages) noexcept;
-  void merge_zeroed() noexcept;
+  void put(Span* span, bool zeroed) noexcept;
+  Span* cut(Span* span, std::size_t pages) noexcept;
   void insert(Span* span) noexcept;
   void remove(Span* span) noexcept;
-  SpanList& list_for(std::size_t pages) noexcept {
-    return lists_[pages < kShortLists ? pages : 0];
-  }
+  SpanList& list_for(std::size_t pages) noexcept { return lists_[pages < kShortLists ? pages : 0]; }
 
   std::size_t first_ = 0;
   std::size_t pages_ = 0;
@@ -52,6 +58,9 @@ class PageRuns {
   std::size_t free_zeroed_ = 0;
   SpanList lists_[kShortLists];  // [0]: runs of 128 pages and more
 };
+
+// The pages of a span that take_resident returned: the call into the kernel. No lock needed.
+void give_pages_back(Span* span) noexcept;
 
 // Span records come from memory that is never given back; a record whose span was merged is reused.
 Span* allocate_span_record() noexcept;

@@ -130,7 +130,8 @@ TEST_F(PageRunsTest, ZeroedMeansZero) {
   EXPECT_EQ(runs_.release(0), 10 * kPageBytes);
   EXPECT_EQ(runs_.release(0), 0u);
   EXPECT_EQ(runs_.free_zeroed_pages(), runs_.free_pages());
-  span = take_used(10);
+  EXPECT_EQ(take_used(10), nullptr) << "a released run is not resident";
+  span = take(10);
   EXPECT_TRUE(span->zeroed);
   EXPECT_TRUE(reads_as_zero(span));
 }
@@ -158,7 +159,7 @@ TEST_F(PageRunsTest, ReleasedNeighboursMerge) {
   for (std::size_t i = 1; i < 64; i += 2) runs_.free(spans[i]);
   runs_.release(0);
   EXPECT_EQ(runs_.free_zeroed_pages(), kPages);
-  Span* all = take_used(kPages);
+  Span* all = take(kPages);
   ASSERT_NE(all, nullptr);
   EXPECT_EQ(all->pages, kPages);
 }

@@ -19,10 +19,10 @@ inline constexpr std::size_t kMaxSpanPages = 16;
 inline constexpr std::size_t kMaxSlots = 512;
 
 struct SizeClass {
-  std::uint32_t bytes;      // of a slot
-  std::uint32_t pages;      // of a span
-  std::uint32_t slots;      // of a span
-  std::uint32_t reciprocal; // offset / bytes = (offset * reciprocal) >> 32 for offsets in a span
+  std::uint32_t bytes;       // of a slot
+  std::uint32_t pages;       // of a span
+  std::uint32_t slots;       // of a span
+  std::uint32_t reciprocal;  // offset / bytes = (offset * reciprocal) >> 32 for offsets in a span
 };
 
 namespace internal {
@@ -35,10 +35,10 @@ constexpr std::array<SizeClass, kSizeClasses> make_size_classes() {
       const std::size_t span_bytes = pages * kPageBytes;
       if (span_bytes / bytes >= 4 && span_bytes % bytes <= span_bytes / 8) break;
     }
-    classes[count++] = SizeClass{
-        static_cast<std::uint32_t>(bytes), static_cast<std::uint32_t>(pages),
-        static_cast<std::uint32_t>(pages * kPageBytes / bytes),
-        static_cast<std::uint32_t>(((std::uint64_t{1} << 32) + bytes - 1) / bytes)};
+    classes[count++] =
+        SizeClass{static_cast<std::uint32_t>(bytes), static_cast<std::uint32_t>(pages),
+                  static_cast<std::uint32_t>(pages * kPageBytes / bytes),
+                  static_cast<std::uint32_t>(((std::uint64_t{1} << 32) + bytes - 1) / bytes)};
   };
   for (std::size_t bytes : {16, 24, 32, 48, 64, 80, 96, 112, 128}) add(bytes);
   for (std::size_t octave = 128; octave < kMaxSmallBytes; octave *= 2) {

@@ -1,8 +1,9 @@
 // Span: a run of pages with one purpose. States: free (in page_runs' lists), small (slots of one class),
-// large (one object).
+// large (one object), releasing (on no list while its pages are given back to the OS).
 //
-//   free -> small, large    page_runs allocates it
-//   small, large -> free    the sweep found no live slot
+//   free -> small, large         page_runs allocates it
+//   small, large -> free         the sweep found no live slot
+//   free -> releasing -> free    on demand; neighbours do not merge with it meanwhile
 // Fields are written under the page lock, or by the sweep with the world stopped, except `cached` and the
 // allocation bits of a small span, which belong to the worker cache that holds it.
 #pragma once
@@ -15,7 +16,7 @@
 
 namespace tailrace::heap {
 
-enum class SpanState : std::uint8_t { kFree, kSmall, kLarge };
+enum class SpanState : std::uint8_t { kFree, kSmall, kLarge, kReleasing };
 
 struct Span {
   Span* next = nullptr;  // of the list the span is on: free runs, or spans with free slots
@@ -42,12 +43,18 @@ class SpanList {
   void push_front(Span* span) noexcept {
     span->previous = nullptr;
     span->next = first_;
-    if (first_ != nullptr) first_->previous = span;
+    (first_ != nullptr ? first_->previous : last_) = span;
     first_ = span;
+  }
+  void push_back(Span* span) noexcept {
+    if (last_ == nullptr) return push_front(span);
+    span->next = nullptr;
+    span->previous = last_;
+    last_ = last_->next = span;
   }
   void remove(Span* span) noexcept {
     (span->previous != nullptr ? span->previous->next : first_) = span->next;
-    if (span->next != nullptr) span->next->previous = span->previous;
+    (span->next != nullptr ? span->next->previous : last_) = span->previous;
     span->next = span->previous = nullptr;
   }
   Span* pop_front() noexcept {
@@ -55,10 +62,11 @@ class SpanList {
     if (span != nullptr) remove(span);
     return span;
   }
-  void clear() noexcept { first_ = nullptr; }
+  void clear() noexcept { first_ = last_ = nullptr; }
 
  private:
   Span* first_ = nullptr;
+  Span* last_ = nullptr;
 };
 
 }  // namespace tailrace::heap

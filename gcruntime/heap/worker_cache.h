@@ -15,18 +15,18 @@ struct Span;
 
 // One (class, kind). All zero: nothing cached, the fast path falls through to the slow one.
 struct CacheSlot {
-  std::uint64_t free_bits = 0;                         // of the word at hand: 1 = free and ours
-  char* word_base = nullptr;                           // address of that word's first slot
-  std::atomic<std::uint64_t>* alloc_word = nullptr;    // allocation bits of those 64 slots
+  std::uint64_t free_bits = 0;                       // of the word at hand: 1 = free and ours
+  char* word_base = nullptr;                         // address of that word's first slot
+  std::atomic<std::uint64_t>* alloc_word = nullptr;  // allocation bits of those 64 slots
   Span* span = nullptr;
-  std::uint32_t next_word = 0;                         // the next word of the span to look at
+  std::uint32_t next_word = 0;  // the next word of the span to look at
 };
 
 // Owned by its mutator; the collector empties it while the mutator is stopped.
 struct WorkerCache {
-  CacheSlot slots[kSizeClasses][2];   // [class][noscan]
-  gc::AllocCounts counts;             // since the thread was attached
-  std::uint64_t flushed_bytes = 0;    // of counts (small and large): told to the pacer already
+  CacheSlot slots[kSizeClasses][2];  // [class][noscan]
+  gc::AllocCounts counts;            // since the thread was attached
+  std::uint64_t flushed_bytes = 0;   // of counts (small and large): told to the pacer already
 };
 
 }  // namespace tailrace::heap

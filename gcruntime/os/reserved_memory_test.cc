@@ -41,7 +41,8 @@ TEST(ReservedMemory, CostsNothingUntilItIsTouched) {
   EXPECT_EQ(resident_pages(memory, kPages), 10u);
   decommit_memory(memory, 5 * kPageBytes);
   EXPECT_EQ(resident_pages(memory, kPages), 5u);
-  for (std::size_t page = 0; page < 10; ++page) EXPECT_EQ(memory[page * kPageBytes], page < 5 ? 0 : 1);
+  for (std::size_t page = 0; page < 10; ++page)
+    EXPECT_EQ(memory[page * kPageBytes], page < 5 ? 0 : 1);
   release_reservation(memory, kPages * kPageBytes);
 }
 

@@ -92,7 +92,6 @@ BOOST_DESCRIBE_STRUCT(OddNames, (),
 namespace {
 
 using testing::Address;
-using testing::Color;
 using testing::Event;
 using testing::Kinds;
 using testing::Node;

@@ -209,7 +209,7 @@ char* write_pointer(Writer& out, char* at, const T& pointer, std::size_t after) 
     if constexpr (std::is_pointer_v<T>) {
       return pointer;
     } else if constexpr (requires { pointer.load(); }) {  // tidy: gc::Atomic
-      return pointer.load();  // tidy: gc::Atomic
+      return pointer.load();                              // tidy: gc::Atomic
     } else {
       return pointer.get();
     }

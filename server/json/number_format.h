@@ -23,9 +23,9 @@ namespace internal {
 
 inline constexpr auto kTwoDigits = [] {
   std::array<char, 200> digits{};
-  for (int i = 0; i < 100; ++i) {
-    digits[static_cast<std::size_t>(2 * i)] = static_cast<char>('0' + i / 10);
-    digits[static_cast<std::size_t>(2 * i + 1)] = static_cast<char>('0' + i % 10);
+  for (std::size_t i = 0; i < 100; ++i) {
+    digits[2 * i] = static_cast<char>('0' + i / 10);
+    digits[2 * i + 1] = static_cast<char>('0' + i % 10);
   }
   return digits;
 }();
@@ -96,6 +96,7 @@ inline char* write_double(char* to, double value) noexcept {
       return write_uint64(digits, static_cast<std::uint64_t>(whole));
     }
     if (magnitude < 1e9) {
+      // A wrong rounding fails the comparison. NOLINTNEXTLINE(bugprone-incorrect-roundings)
       const auto scaled = static_cast<std::int64_t>(magnitude * 1e4 + 0.5);
       if (static_cast<double>(scaled) / 1e4 == magnitude) {
         char* at = write_uint64(digits, static_cast<std::uint64_t>(scaled / 10000));

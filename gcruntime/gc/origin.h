@@ -1,0 +1,38 @@
+// Where objects came from, for the verifier's messages: the call stack of each allocation and the cycle that
+// freed it. In the verify build only; elsewhere all of this is empty.
+//
+// One word for every 16 bytes of heap (address space of its own, backed where objects begin): number of the
+// stack, type, cycle of the end. Stacks are kept once each, in a table of at most kMostStacks; with more,
+// those that come later are not known. Recording is lock-free and allocates nothing: it runs in the section
+// of the allocation. The walk follows frame pointers within the own stack.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace tailrace::gc::internal {
+
+#if defined(TAILRACE_VERIFY)
+inline constexpr std::size_t kMostStacks = std::size_t{1} << 16;
+inline constexpr std::size_t kMostFrames = 16;
+
+// An object of that type (0: none) was given out at `slot`. Section, on an attached thread.
+void note_allocated_at(const void* slot, std::uint16_t type) noexcept;
+// With the world stopped, after marking: what this cycle frees is on record as freed by it.
+void note_freed(std::uint64_t cycle) noexcept;
+
+struct Origin {
+  std::uint16_t type = 0;
+  std::uint64_t freed_cycle = 0;  // 0: not freed yet
+  std::uint32_t stack = 0;        // 0: not known
+};
+Origin origin_of(std::uintptr_t slot) noexcept;
+// "name of what: allocated by" and the stack's frames, one a line, as function (file:line) where the
+// program can be asked by addr2line; else as offsets into the program. Writes to stderr only.
+void print_origin(const char* what, std::uintptr_t slot) noexcept;
+#else
+inline void note_allocated_at(const void*, std::uint16_t) noexcept {}
+inline void note_freed(std::uint64_t) noexcept {}
+#endif
+
+}  // namespace tailrace::gc::internal

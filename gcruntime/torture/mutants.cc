@@ -1,0 +1,56 @@
+// The mutants' names and their delay. Compiled into the mutants build only.
+#include <cstring>
+#include <iterator>
+
+#include "gcruntime/base/mutant.h"
+
+namespace tailrace::base {
+namespace {
+
+constexpr MutantName kNames[] = {
+    {Mutant::kNone, "", "unbroken"},
+    {Mutant::kNoRegisterScan, "no-register-scan",
+     "an interrupted thread's registers are not scanned"},
+    {Mutant::kNoVectorScan, "no-vector-scan", "its vector registers are not scanned"},
+    {Mutant::kNoRedZone, "no-red-zone", "the 128 bytes below its stack pointer are not scanned"},
+    {Mutant::kNoWakeFence, "no-wake-fence", "sleepers are looked for before the entry can be seen"},
+    {Mutant::kLateStackPointer, "late-stack-pointer",
+     "a fiber is parked before its saved_sp says where"},
+    {Mutant::kCachedWorker, "cached-worker", "the thread-local worker is kept over a suspension"},
+    {Mutant::kExceptionsNotSwapped, "exceptions-not-swapped",
+     "caught exceptions stay with the thread"},
+    {Mutant::kParkedNotScanned, "parked-not-scanned", "parked fibers' stacks are not scanned"},
+    {Mutant::kSwitchUnflagged, "switch-unflagged",
+     "a thread may be stopped in the middle of a switch"},
+    {Mutant::kAllocationUnflagged, "allocation-unflagged", "or in the middle of an allocation"},
+};
+
+std::atomic<std::uint64_t> delays{0};
+
+}  // namespace
+
+Mutant chosen_mutant = Mutant::kNone;
+
+std::span<const MutantName> mutant_names() noexcept { return kNames; }
+
+bool choose_mutant(const char* name, std::uint64_t seed) noexcept {
+  // Relaxed: no other thread runs yet.
+  delays.store(seed * 0x9E3779B97F4A7C15u, std::memory_order_relaxed);
+  for (const MutantName& each : kNames) {
+    if (std::strcmp(each.name, name) != 0) continue;
+    chosen_mutant = each.mutant;
+    return true;
+  }
+  return false;
+}
+
+void mutant_delay() noexcept {
+  // Relaxed: numbers that differ are all it takes.
+  std::uint64_t word = delays.fetch_add(0x9E3779B97F4A7C15u, std::memory_order_relaxed);
+  word = (word ^ (word >> 30)) * 0xBF58476D1CE4E5B9u;
+  word ^= word >> 27;
+  if (word % 8 != 0) return;
+  for (std::uint64_t spin = (word >> 8) % 16'384; spin > 0; --spin) __builtin_ia32_pause();
+}
+
+}  // namespace tailrace::base
