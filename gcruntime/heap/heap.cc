@@ -59,16 +59,15 @@ std::uint64_t valid_slots(std::size_t size_class, std::size_t word) {
   return left >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << left) - 1;
 }
 
-Span* allocate_pages(PageRuns& runs, std::size_t pages, bool may_grow) {
+Span* allocate_pages(PageRuns& runs, std::size_t pages, SpanState state, bool may_grow) {
   const std::lock_guard guard(page_lock);
-  return runs.allocate(pages, may_grow);
+  return runs.allocate(pages, state, may_grow);
 }
 
 Span* new_small_span(std::size_t size_class, bool noscan, bool may_grow) {
   const std::size_t pages = kSizeClassTable[size_class].pages;
-  Span* span = allocate_pages(small_runs, pages, may_grow);
+  Span* span = allocate_pages(small_runs, pages, SpanState::kSmall, may_grow);
   if (span == nullptr) return nullptr;
-  span->state = SpanState::kSmall;
   span->size_class = static_cast<std::uint8_t>(size_class);
   span->noscan = noscan;
   span->cached = true;
@@ -186,11 +185,10 @@ bool refill(CacheSlot& slot, std::size_t size_class, bool noscan) noexcept {
 Span* allocate_large_span(std::size_t bytes, bool noscan, bool& fresh) noexcept {
   if (bytes > page_map.large_bytes) return nullptr;
   const std::size_t pages = (bytes + kPageBytes - 1) / kPageBytes;
-  Span* span = allocate_pages(large_runs, pages, true);
+  Span* span = allocate_pages(large_runs, pages, SpanState::kLarge, true);
   if (span == nullptr) return nullptr;
   fresh = span->zeroed;
   base::unpoison_memory(reinterpret_cast<void*>(span->start), span->bytes());
-  span->state = SpanState::kLarge;
   span->noscan = noscan;
   // Relaxed: published by set_page_info.
   span->large_mark.store(0, std::memory_order_relaxed);

@@ -111,13 +111,14 @@ bool PageRuns::grow(std::size_t pages) noexcept {
   return true;
 }
 
-Span* PageRuns::allocate(std::size_t pages, bool may_grow) noexcept {
+Span* PageRuns::allocate(std::size_t pages, SpanState state, bool may_grow) noexcept {
   Span* span = take_fitting(pages, may_grow);
   if (span == nullptr) {
     if (!may_grow || !grow(pages)) return nullptr;
     span = take_fitting(pages, true);
   }
   if (span == nullptr || cut(span, pages) == nullptr) return nullptr;
+  span->state = state;
   const std::size_t first = page_of(span->start);
   for (std::size_t page = first; page < first + pages; ++page) set_span(page, span);
   return span;

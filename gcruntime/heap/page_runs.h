@@ -18,9 +18,10 @@ class PageRuns {
   // The range [first_page, first_page + pages), aligned to huge pages.
   void initialise(std::size_t first_page, std::size_t pages) noexcept;
 
-  // A span of exactly that many pages, state still kFree and on no list, its pages in the span table;
-  // null: the range is used up. `may_grow` false: only from resident ones.
-  Span* allocate(std::size_t pages, bool may_grow) noexcept;
+  // A span of exactly that many pages, in that state and on no list, its pages in the span table; null: the
+  // range is used up. `may_grow` false: only from resident ones. The state is set here, under the caller's
+  // lock: whoever takes or frees a neighbour next would take a span that still says kFree for a free one.
+  Span* allocate(std::size_t pages, SpanState state, bool may_grow) noexcept;
   // Takes a span back; its page infos are already kFree.
   void free(Span* span) noexcept;
 

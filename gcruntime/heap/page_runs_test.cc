@@ -29,16 +29,8 @@ class PageRunsTest : public testing::Test {
     runs_.initialise(next, kPages);
     next += kPages;
   }
-  Span* take(std::size_t pages) {
-    Span* span = runs_.allocate(pages, true);
-    if (span != nullptr) span->state = SpanState::kSmall;
-    return span;
-  }
-  Span* take_used(std::size_t pages) {
-    Span* span = runs_.allocate(pages, false);
-    if (span != nullptr) span->state = SpanState::kSmall;
-    return span;
-  }
+  Span* take(std::size_t pages) { return runs_.allocate(pages, SpanState::kSmall, true); }
+  Span* take_used(std::size_t pages) { return runs_.allocate(pages, SpanState::kSmall, false); }
   // Pages in use before, all free again.
   void use_all_once() {
     std::vector<Span*> spans;
