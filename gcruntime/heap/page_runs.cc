@@ -62,22 +62,31 @@ void PageRuns::insert(Span* span) noexcept {
   set_span(first, span);
   set_span(first + span->pages - 1, span);
   // Resident runs stand first in each list: they cost no page fault.
-  SpanList& list = list_for(span->pages);
+  const std::size_t index = list_of(span->pages);
+  SpanList& list = lists_[index];
   span->zeroed ? list.push_back(span) : list.push_front(span);
+  occupied_[index / 64] |= std::uint64_t{1} << index % 64;
   free_ += span->pages;
   if (span->zeroed) free_zeroed_ += span->pages;
 }
 
 void PageRuns::remove(Span* span) noexcept {
-  list_for(span->pages).remove(span);
+  const std::size_t index = list_of(span->pages);
+  lists_[index].remove(span);
+  if (lists_[index].first() == nullptr) {
+    occupied_[index / 64] &= ~(std::uint64_t{1} << index % 64);
+  }
   free_ -= span->pages;
   if (span->zeroed) free_zeroed_ -= span->pages;
 }
 
 Span* PageRuns::take_fitting(std::size_t pages, bool zeroed_too) noexcept {
-  for (std::size_t length = pages; length < kShortLists; ++length) {
-    Span* span = lists_[length].first();
-    if (span != nullptr && (zeroed_too || !span->zeroed)) return span;
+  if (pages < kShortLists) {
+    for (std::size_t length = occupied_from(pages); length < kShortLists;
+         length = length + 1 < kShortLists ? occupied_from(length + 1) : kShortLists) {
+      Span* span = lists_[length].first();
+      if (zeroed_too || !span->zeroed) return span;
+    }
   }
   Span* best = nullptr;
   for (Span* span = lists_[0].first(); span != nullptr; span = span->next) {

@@ -6,6 +6,7 @@
 // The caller holds the page lock (heap.cc), or the world is stopped.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -50,14 +51,25 @@ class PageRuns {
   Span* cut(Span* span, std::size_t pages) noexcept;
   void insert(Span* span) noexcept;
   void remove(Span* span) noexcept;
-  SpanList& list_for(std::size_t pages) noexcept { return lists_[pages < kShortLists ? pages : 0]; }
+  static std::size_t list_of(std::size_t pages) noexcept { return pages < kShortLists ? pages : 0; }
+  // The first short list from `from` on that is not empty; kShortLists if there is none.
+  std::size_t occupied_from(std::size_t from) const noexcept {
+    std::size_t word = from / 64;
+    std::uint64_t bits = occupied_[word] & (~std::uint64_t{0} << from % 64);
+    while (bits == 0) {
+      if (++word == kShortLists / 64) return kShortLists;
+      bits = occupied_[word];
+    }
+    return word * 64 + static_cast<std::size_t>(std::countr_zero(bits));
+  }
 
   std::size_t first_ = 0;
   std::size_t pages_ = 0;
   std::size_t grown_ = 0;
   std::size_t free_ = 0;
   std::size_t free_zeroed_ = 0;
-  SpanList lists_[kShortLists];  // [0]: runs of 128 pages and more
+  SpanList lists_[kShortLists];                    // [0]: runs of 128 pages and more
+  std::uint64_t occupied_[kShortLists / 64] = {};  // a bit a list that is not empty
 };
 
 // The pages of a span that take_resident returned: the call into the kernel. No lock needed.
