@@ -243,10 +243,36 @@ void add_tailrace(Page& page, const fiber::SchedulerStats& s) {
                 "Polls of another worker's netpoll: done (ok), or already under way (contended).",
                 Kind::kCounter, "result", {{"ok", s.rescues}, {"contended", s.rescue_misses}});
   page.counter("tailrace_sched_long_slices_total",
-               "Fibers that ran for longer than the threshold (10 ms) without suspending.",
+               "Fibers that ran for longer than the threshold (timeouts.long_slice) without "
+               "suspending.",
                s.long_slices);
   page.labelled("tailrace_stack_bytes", "Address space of fiber stacks.", Kind::kGauge, "state",
                 {{"in_use", s.stack_bytes_in_use}, {"cached", s.stack_bytes_cached}});
+}
+
+void add_fiber_stacks(Page& page, const fiber::SchedulerStats& s) {
+  page.counter("tailrace_fiber_stack_faults_total",
+               "Pages that fibers' stacks have touched anew, counted when a stack is looked at.",
+               s.stack_faults);
+  page.counter("tailrace_fiber_stacks_trimmed_total",
+               "Times that the stack of a fiber at rest gave pages back.", s.stacks_trimmed);
+  page.counter("tailrace_fiber_stack_trimmed_bytes_total",
+               "Bytes that stacks of fibers at rest gave back.", s.stack_bytes_trimmed);
+  page.gauge("tailrace_fiber_stacks_unguarded",
+             "Stacks without a guard page, on which an overflow is not noticed.",
+             std::uint64_t{s.stacks_unguarded});
+}
+
+void add_blocking(Page& page, const fiber::BlockingStats& b) {
+  page.labelled("tailrace_blocking_threads", "Threads of the pool for blocking calls.",
+                Kind::kGauge, "state",
+                {{"busy", minus(b.threads, b.idle)}, {"idle", std::min(b.idle, b.threads)}});
+  page.gauge("tailrace_blocking_queued_calls", "Blocking calls that wait for a thread.",
+             std::uint64_t{b.queued});
+  page.labelled("tailrace_blocking_calls_total",
+                "Blocking calls ended: on a thread of the pool (pool), or on their worker because "
+                "no thread could be had (worker).",
+                Kind::kCounter, "where", {{"pool", b.ran}, {"worker", b.ran_inline}});
 }
 
 void add_process(Page& page, const ProcessFacts& p) {
@@ -296,6 +322,8 @@ std::vector<Family> gather(const RuntimeSnapshot& snapshot,
     add_go_sched(page, snapshot.scheduler);
   }
   add_tailrace(page, snapshot.scheduler);
+  add_fiber_stacks(page, snapshot.scheduler);
+  add_blocking(page, snapshot.blocking);
   add_process(page, snapshot.process);
   return std::move(page.families);
 }

@@ -49,6 +49,11 @@ RuntimeSnapshot example() {
   s.scheduler.fibers_created = 1000;
   s.scheduler.steals = 12;
   s.scheduler.long_slices = 6;
+  s.scheduler.stack_faults = 21;
+  s.scheduler.stacks_trimmed = 22;
+  s.scheduler.stack_bytes_trimmed = 23 * 4096;
+  s.scheduler.stacks_unguarded = 24;
+  s.blocking = {.threads = 7, .idle = 3, .queued = 25, .ran = 26, .ran_inline = 27};
   s.scheduler.waits[2] = 10;                       // up to 1.024 us
   s.scheduler.waits[fiber::kWaitBuckets - 1] = 1;  // above 8.6 s
   s.scheduler.waits_total_ns = 9'500'000'000;
@@ -181,6 +186,26 @@ TEST(RuntimeCollector, TellsWhatTheSnapshotSays) {
   EXPECT_EQ(steals->series[0].labels[0], (Label{"result", "ok"}));
   EXPECT_EQ(steals->series[0].value, 12);
   EXPECT_EQ(steals->series[1].value, 34);
+}
+
+TEST(RuntimeCollector, TellsOfStacksAndBlockingCalls) {
+  const std::vector<Family> families = gather(example());
+  EXPECT_EQ(value(families, "tailrace_fiber_stack_faults_total"), 21);
+  EXPECT_EQ(value(families, "tailrace_fiber_stacks_trimmed_total"), 22);
+  EXPECT_EQ(value(families, "tailrace_fiber_stack_trimmed_bytes_total"), 23 * 4096);
+  EXPECT_EQ(value(families, "tailrace_fiber_stacks_unguarded"), 24);
+  EXPECT_EQ(value(families, "tailrace_blocking_queued_calls"), 25);
+  const Family* const threads = find_family(families, "tailrace_blocking_threads");
+  ASSERT_NE(threads, nullptr);
+  EXPECT_EQ(threads->kind, Kind::kGauge);
+  EXPECT_EQ(threads->series[0].labels[0], (Label{"state", "busy"}));
+  EXPECT_EQ(threads->series[0].value, 4);
+  EXPECT_EQ(threads->series[1].value, 3);
+  const Family* const calls = find_family(families, "tailrace_blocking_calls_total");
+  ASSERT_NE(calls, nullptr);
+  EXPECT_EQ(calls->kind, Kind::kCounter);
+  EXPECT_EQ(calls->series[0].value, 26);
+  EXPECT_EQ(calls->series[1].value, 27);
 }
 
 TEST(RuntimeCollector, UnknownProcessFactsAreNotExported) {

@@ -31,6 +31,7 @@ RuntimeSnapshot take_snapshot(const fiber::Scheduler* scheduler) {
   snapshot.memory = gc::read_mem_stats();
   if (scheduler != nullptr) {
     snapshot.scheduler = scheduler->stats();
+    snapshot.blocking = fiber::BlockingPool::stats_of(*scheduler);
   }
   snapshot.process = read_process_facts();
   snapshot.freed_bytes = freed_bytes(snapshot.memory);

@@ -7,6 +7,7 @@
 
 #include "gcruntime/fiber/scheduler.h"
 #include "gcruntime/gc/mem_stats.h"
+#include "gcruntime/sync/blocking_pool.h"
 #include "metrics/process_facts.h"
 
 namespace tailrace::metrics {
@@ -14,6 +15,7 @@ namespace tailrace::metrics {
 struct RuntimeSnapshot {
   gc::MemStats memory;
   fiber::SchedulerStats scheduler;
+  fiber::BlockingStats blocking;
   ProcessFacts process;
   std::uint64_t freed_bytes = 0;  // since start; never runs backwards
 };

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <regex>
 #include <string>
 #include <vector>
 
@@ -54,6 +55,7 @@ class Process {
 
   // One line of stdout, without its end.
   std::string line() { return read_until(out_[0], true); }
+  std::string error_line() { return read_until(err_[0], true); }
   std::string errors() { return read_until(err_[0], false); }
   std::string output() { return read_until(out_[0], false); }
   void limit_descriptors(rlim_t count) const {
@@ -159,6 +161,22 @@ TEST(App, HealthcheckAsksTheListener) {
   process.signal(SIGKILL);
   process.exit_code();
   EXPECT_EQ(Process({"healthcheck", "--listen", "127.0.0.1:" + port}).exit_code(), 1);
+}
+
+// As Go's GODEBUG=schedtrace, for those who have tools that read it.
+TEST(App, TracesTheSchedulerInGosFormat) {
+  Process process(free_and({"--max-procs", "2"}), {"GODEBUG=schedtrace=1"});
+  process.line();
+  std::string line;
+  do {
+    line = process.error_line();  // blocks until there is one; empty at the end only
+  } while (!line.empty() && !line.starts_with("SCHED "));
+  const std::regex format(R"(SCHED \d+ms: gomaxprocs=2 idleprocs=\d threads=\d+ spinningthreads=\d)"
+                          R"( needspinning=\d idlethreads=\d runqueue=\d+ \[\d+ \d+\])");
+  EXPECT_TRUE(std::regex_match(line, format)) << line;
+  process.signal(SIGTERM);
+  process.errors();
+  EXPECT_EQ(process.exit_code(), 0);
 }
 
 TEST(App, SaysItsVersionAndHelp) {

@@ -24,6 +24,17 @@ std::optional<std::string> store(const std::optional<T>& value, T& to, const cha
   return std::nullopt;
 }
 
+// From 1 to `most`.
+template <typename Count>
+std::optional<std::string> apply_count(const std::string& text, std::uint64_t most, Count& to) {
+  const std::optional<std::uint64_t> count = parse_count(text);
+  if (!count || *count < 1 || *count > most) {
+    return "expected a number from 1 to " + std::to_string(most);
+  }
+  to = static_cast<Count>(*count);
+  return std::nullopt;
+}
+
 std::optional<std::string> apply_size(const std::string& text, std::size_t least, std::size_t most,
                                       std::size_t& to) {
   const std::optional<std::uint64_t> size = parse_size(text);
@@ -56,19 +67,42 @@ std::vector<std::string> split(const std::string& text) {
   return parts;
 }
 
+constexpr std::int64_t kMillisecond = 1'000'000;
+
+// "schedtrace=1000": milliseconds, as in Go; 0 is off. Up to a day.
+std::optional<std::int64_t> parse_sched_trace(const std::string& pair) {
+  constexpr std::string_view kName = "schedtrace=";
+  constexpr std::uint64_t kMostMs = 86'400'000;
+  if (!pair.starts_with(kName)) return std::nullopt;
+  const std::optional<std::uint64_t> ms = parse_count(pair.substr(kName.size()));
+  if (!ms || *ms > kMostMs) return std::nullopt;
+  return static_cast<std::int64_t>(*ms) * kMillisecond;
+}
+
+// False: not one of ours.
+bool apply_debug_pair(Config& config, const std::string& pair) {
+  if (pair == "gctrace=0" || pair == "gctrace=1") {
+    config.gc_trace = pair.back() == '1';
+    return true;
+  }
+  if (const std::optional<std::int64_t> every_ns = parse_sched_trace(pair)) {
+    config.sched_trace_ns = *every_ns;
+    return true;
+  }
+  return pair == "gcstoptheworld=1";
+}
+
 std::optional<std::string> apply_debug(Config& config, const std::string& text) {
   for (const std::string& pair : split(text)) {
-    if (pair == "gctrace=0" || pair == "gctrace=1") {
-      config.gc_trace = pair.back() == '1';
-    } else if (pair != "gcstoptheworld=1") {
+    if (!apply_debug_pair(config, pair)) {
       return "unknown \"" + pair +
-             "\"; known are gctrace=0|1 and gcstoptheworld=1 (the only mode of this version)";
+             "\"; known are gctrace=0|1, schedtrace=MILLISECONDS and gcstoptheworld=1 (the only "
+             "mode of this version)";
     }
   }
   return std::nullopt;
 }
 
-constexpr std::int64_t kMillisecond = 1'000'000;
 constexpr std::size_t kGiB = std::size_t{1} << 30;
 
 const std::vector<Setting>& table() {
@@ -105,11 +139,8 @@ const std::vector<Setting>& table() {
        }},
       {{"max-procs", "N", "worker threads [CPUs allowed by affinity and cgroup quota]"},
        {"TAILRACE_MAXPROCS", "GOMAXPROCS"},
-       [](Config& config, const std::string& text) -> std::optional<std::string> {
-         const std::optional<std::uint64_t> count = parse_count(text);
-         if (!count || *count < 1 || *count > 64) return "expected a number from 1 to 64";
-         config.max_procs = static_cast<unsigned>(*count);
-         return std::nullopt;
+       [](Config& config, const std::string& text) {
+         return apply_count(text, 64, config.max_procs);
        }},
       {{"gc-percent", "N|off", "heap growth that starts a cycle [100]"},
        {"TAILRACE_GC_PERCENT", "GOGC"},
@@ -131,7 +162,7 @@ const std::vector<Setting>& table() {
          config.memory_limit_given = true;
          return std::nullopt;
        }},
-      {{"debug", "K=V,...", "gctrace=1, gcstoptheworld=1"},
+      {{"debug", "K=V,...", "gctrace=1, gcstoptheworld=1, schedtrace=MS"},
        {"TAILRACE_DEBUG", "GODEBUG"},
        apply_debug},
       {{"access-log", "off|errors|all",
@@ -182,13 +213,8 @@ const std::vector<Setting>& table() {
        }},
       {{"limits.connections", "N", ""},
        {},
-       [](Config& config, const std::string& text) -> std::optional<std::string> {
-         const std::optional<std::uint64_t> count = parse_count(text);
-         if (!count || *count < 1 || *count > 16'000'000) {
-           return "expected a number from 1 to 16000000";
-         }
-         config.limits.connections = *count;
-         return std::nullopt;
+       [](Config& config, const std::string& text) {
+         return apply_count(text, 16'000'000, config.limits.connections);
        }},
       {{"limits.min_bytes_per_s", "SIZE", ""},
        {},
@@ -228,6 +254,11 @@ const std::vector<Setting>& table() {
        [](Config& config, const std::string& text) {
          return apply_duration(text, 0, config.timeouts.slow_request_ns);
        }},
+      {{"timeouts.long_slice", "TIME", ""},
+       {},
+       [](Config& config, const std::string& text) {
+         return apply_duration(text, 0, config.timeouts.long_slice_ns);
+       }},
   };
   return kTable;
 }
@@ -236,9 +267,8 @@ const std::vector<Setting>& table() {
 std::string ours_of_godebug(const std::string& text) {
   std::string ours;
   for (const std::string& pair : split(text)) {
-    if (pair == "gctrace=0" || pair == "gctrace=1" || pair == "gcstoptheworld=1") {
-      ours += ours.empty() ? pair : "," + pair;
-    }
+    Config ignored;
+    if (apply_debug_pair(ignored, pair)) ours += ours.empty() ? pair : "," + pair;
   }
   return ours;
 }
@@ -346,6 +376,9 @@ std::string describe(const Config& config) {
   text += " memory-limit=" + or_off(config.memory_limit);
   if (config.memory_limit != kOff) text += " (not enforced by this version)";
   text += std::string(" gctrace=") + (config.gc_trace ? "1" : "0") + " gcstoptheworld=1";
+  if (config.sched_trace_ns != 0) {
+    text += " schedtrace=" + std::to_string(config.sched_trace_ns / kMillisecond);
+  }
   text += std::string(" access-log=") + kModes[static_cast<int>(config.access_log)];
   text += " drain-delay=" + format_duration(config.effective_drain_delay_ns());
   text += " drain-deadline=" + format_duration(config.drain_deadline_ns);
@@ -363,6 +396,7 @@ std::string describe(const Config& config) {
   text += " timeouts.write_grace=" + format_duration(timeouts.write_grace_ns);
   text += " timeouts.linger=" + format_duration(timeouts.linger_ns);
   text += " timeouts.slow_request=" + format_duration(timeouts.slow_request_ns);
+  text += " timeouts.long_slice=" + format_duration(timeouts.long_slice_ns);
   return text;
 }
 

@@ -27,6 +27,7 @@ struct Config {
   std::uint64_t memory_limit = kOff;
   bool memory_limit_given = false;  // else: 90 % of the control group's
   bool gc_trace = false;
+  std::int64_t sched_trace_ns = 0;  // between two lines of the scheduler's trace; 0: none
   AccessLogMode access_log = AccessLogMode::kErrors;
   std::vector<Cidr> admin_allow;
   std::string admin_token;  // from TAILRACE_ADMIN_TOKEN only
@@ -36,6 +37,9 @@ struct Config {
   std::int64_t drain_deadline_ns = 20'000'000'000;  // for requests in flight, after the delay
   Limits limits;
   Timeouts timeouts;
+  // No settings; false only to measure what the scheduler's rules are worth (rescue_bench.cc).
+  bool rescue = true;
+  bool steal = true;
 
   std::int64_t effective_drain_delay_ns() const;
 };

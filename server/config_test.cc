@@ -102,6 +102,26 @@ TEST(Config, TakesTheDebugKeysThereAre) {
   Config config;
   EXPECT_FALSE(read({{{"debug", "gctrace=1,gcstoptheworld=1"}}, {}, {}}, config));
   EXPECT_TRUE(config.gc_trace);
+  EXPECT_EQ(config.sched_trace_ns, 0);
+  EXPECT_FALSE(read({{{"debug", "schedtrace=250"}}, {}, {}}, config));
+  EXPECT_EQ(config.sched_trace_ns, 250'000'000);
+  EXPECT_NE(describe(config).find(" schedtrace=250 "), std::string::npos);
+  EXPECT_FALSE(read({{}, {{"GODEBUG", "schedtrace=1000,scheddetail=1"}}, {}}, config));
+  EXPECT_EQ(config.sched_trace_ns, 1'000'000'000);
+  for (const char* bad : {"schedtrace", "schedtrace=", "schedtrace=-1", "schedtrace=1s",
+                          "schedtrace=86400001", "schedtrace=99999999999999999999"}) {
+    EXPECT_NE(error_of({{{"debug", bad}}, {}, {}}).find("MILLISECONDS"), std::string::npos) << bad;
+  }
+}
+
+TEST(Config, LongSlicesHaveAThreshold) {
+  Config config;
+  EXPECT_EQ(config.timeouts.long_slice_ns, 10'000'000);
+  EXPECT_FALSE(read({{}, {}, {{"timeouts.long_slice", "25ms"}}}, config));
+  EXPECT_EQ(config.timeouts.long_slice_ns, 25'000'000);
+  EXPECT_NE(describe(config).find("timeouts.long_slice=25ms"), std::string::npos);
+  EXPECT_FALSE(read({{}, {}, {{"timeouts.long_slice", "0s"}}}, config));
+  EXPECT_EQ(config.timeouts.long_slice_ns, 0);
 }
 
 TEST(Config, ReadsYaml) {

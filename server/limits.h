@@ -64,6 +64,9 @@ struct Timeouts {
   std::int64_t write_grace_ns = 10'000'000'000;
   std::int64_t linger_ns = 500'000'000;  // half-closed, for the client to read the last status
   std::int64_t slow_request_ns = 1'000'000'000;  // logged in mode `errors`
+  // A fiber that keeps its worker for longer without suspending is counted and logged with its
+  // stack; 0: nobody looks.
+  std::int64_t long_slice_ns = 10'000'000;
 };
 
 }  // namespace tailrace::http

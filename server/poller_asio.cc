@@ -3,6 +3,8 @@
 
 #include <chrono>
 
+#include "gcruntime/gc/mutator.h"
+
 namespace tailrace::http {
 
 namespace asio = boost::asio;
@@ -40,7 +42,7 @@ PollerAsio::Work PollerAsio::run_ready() {
   // call is made for it.
   context_.restart();
   Work work;
-  work.ran = context_.poll() != 0;
+  gc::native([&] { work.ran = context_.poll() != 0; });
   work.under_way = !context_.stopped();
   return work;
 }
@@ -70,7 +72,7 @@ void PollerAsio::rescue() {
   const std::unique_lock lock(mutex_, std::try_to_lock);
   if (!lock.owns_lock()) return;
   context_.restart();
-  context_.poll();
+  gc::native([this] { context_.poll(); });
 }
 
 Poller* PollerAsio::owner_of(asio::execution_context& context) {

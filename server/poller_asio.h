@@ -3,8 +3,9 @@
 //
 // Who runs it: the owner in each poll, and a rescuer in its place; one at a time, by a mutex, so a
 // worker's context is an implicit strand. Handlers run on a scheduler context and never on a fiber:
-// they may make fibers ready and must not suspend. While the owner sleeps it counts as stopped for
-// the collector, so they must not touch managed memory either; use_fiber leaves both to the fiber.
+// they may make fibers ready and must not suspend. They run in a native scope, always, since the owner
+// is in one while it sleeps: so they must not touch managed memory either, and debug builds stop the
+// program when they do; use_fiber leaves both to the fiber.
 //
 // Who waits: without an operation under way the owner blocks in its own epoll, and this class costs
 // one load a poll and no system call. With one it blocks in the io_context, which then watches the

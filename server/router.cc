@@ -60,6 +60,8 @@ Route& Router::add(Method method, std::string_view pattern, Handler handler, Rou
   route->pattern = pattern;
   route->handler = std::move(handler);
   route->options = options;
+  route->label =
+      fiber::LabelText(std::string(to_string(method)).append(1, ' ').append(route->pattern));
 
   Node* node = root_.get();
   unsigned segments = 0;

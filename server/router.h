@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "gcruntime/fiber/label.h"
 #include "server/buffer.h"
 #include "server/limits.h"
 #include "server/method.h"
@@ -45,6 +46,7 @@ struct Route {
   Handler handler;
   RouteOptions options;
   std::vector<std::string> params;                   // names, in order
+  fiber::LabelText label;                            // "GET /users/{id}", of a fiber that serves it
   metrics::RouteInstruments* instruments = nullptr;  // set when the server starts
 };
 

@@ -25,6 +25,10 @@ fiber::SchedulerOptions scheduler_options(const Config& config, Netpoll& netpoll
   fiber::SchedulerOptions options;
   options.workers = config.max_procs;
   options.netpoll = &netpoll;
+  options.steal = config.steal;
+  options.rescue = config.rescue;
+  options.long_slice_ns = config.timeouts.long_slice_ns;
+  options.trace_every_ns = config.sched_trace_ns;
   return options;
 }
 

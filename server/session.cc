@@ -50,16 +50,22 @@ Session::Session(Connection& connection) noexcept
 
 void Session::run(fiber::Job* job) {
   Connection& connection = *static_cast<Connection*>(job);
-  do {
-    Session session(connection);
-    if (!session.serve()) {
-      session.in_ = Buffer();
-      session.out_ = Buffer();
-      connection.home().finish(connection);
-      return;
+  for (;;) {
+    {
+      Session session(connection);
+      if (!session.serve()) {
+        session.in_ = Buffer();
+        session.out_ = Buffer();
+        connection.home().finish(connection);
+        return;
+      }
+      // The buffers go back before the record may be served by another fiber.
     }
-    // The buffers go back before the record may be served by another fiber.
-  } while (!connection.try_idle());
+    if (connection.try_idle()) return;
+    // Another worker has polled the next request before we were through with this one. A client that
+    // is always so quick must not keep this worker for itself.
+    fiber::yield();
+  }
 }
 
 bool Session::serve() {
@@ -116,6 +122,7 @@ bool Session::answer() {
   bool alive = reply(response, request);
   // Read, answered, not needed any more: whoever pipelines has the next one behind it.
   shared_.in_flight.sub();
+  fiber::clear_label();
   ++connection_.requests;
   if (!alive) return false;
   if (close_after_) {
@@ -134,6 +141,7 @@ Response Session::respond(Request& request) {
                                     request.params_);
   }
   request.route_ = match.route;
+  if (match.route != nullptr) fiber::set_label(match.route->label);
   std::size_t limit = shared_.limits.unmatched_body_bytes;
   if (match.route != nullptr) {
     limit = match.route->options.max_body_bytes;

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "gcruntime/fiber/scheduler.h"
 #include "server/json_body.h"
 #include "server/test_server.h"
 
@@ -445,6 +446,31 @@ TEST_P(SessionTest, CountsWhatARequestAllocates) {
   EXPECT_EQ(server_.value("tailrace_http_request_alloc_bytes", "/alloc"), 10);
   EXPECT_EQ(server_.value("tailrace_http_request_alloc_bytes_total", "/alloc"), bytes * 10);
   EXPECT_EQ(server_.value("http_requests_total", "/alloc"), 10);
+}
+
+// What a fiber dump, a long slice or an overflow tells of a request.
+TEST_P(SessionTest, FibersCarryTheirRouteUntilTheRequestEnds) {
+  TestServer server(GetParam(), [](Router& router) {
+    router.add(Method::kPost, "/slow/{id}", [](Request&) { return Response(204); });
+    router.add(Method::kGet, "/labels", [](Request&) {
+      std::string labels;
+      for (const fiber::FiberInfo& info : fiber::Scheduler::current()->dump(100)) {
+        labels += std::string("[") + info.label + "]";
+      }
+      return Response::text(200, labels);
+    });
+  });
+  TestClient watcher = server.client();
+  const auto labels = [&] { return watcher.get("/labels")->body; };
+  EXPECT_EQ(labels(), "[GET /labels]");
+  TestClient slow = server.client();
+  ASSERT_TRUE(slow.connect());
+  ASSERT_TRUE(slow.send("POST /slow/7 HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n"));
+  wait_until([&] { return count(labels(), "[POST /slow/{id}]") == 1; });
+  // The next one has no route, and its body does not come either.
+  ASSERT_TRUE(slow.send("abPOST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n"));
+  wait_until([&] { return count(labels(), "[]") == 1; });
+  EXPECT_EQ(count(labels(), "/slow"), 0);
 }
 
 TEST_P(SessionTest, EmptyHandlersResponsesAndRouteLimits) {

@@ -21,6 +21,7 @@
 
 #include "gcruntime/fiber/fiber.h"
 #include "gcruntime/fiber/scheduler.h"
+#include "gcruntime/gc/make.h"
 #include "gcruntime/os/clock.h"
 #include "server/request.h"
 #include "server/response.h"
@@ -89,20 +90,22 @@ class EchoServer {
   std::thread thread_;
 };
 
+// Runs `body` in a handler of a server with that many workers.
+void in_handler_of(unsigned workers, const std::function<void()>& body) {
+  TestServer server(workers, [&](Router& router) {
+    router.add(Method::kGet, "/", [&](Request&) {
+      body();
+      return Response::text(200, "done");
+    });
+  });
+  const auto response = server.client().get("/");
+  ASSERT_TRUE(response.has_value());
+  EXPECT_EQ(response->status, 200);
+}
+
 class UseFiberTest : public testing::TestWithParam<unsigned> {
  protected:
-  // Runs `body` in a handler of a server with that many workers.
-  void in_handler(const std::function<void()>& body) {
-    TestServer server(GetParam(), [&](Router& router) {
-      router.add(Method::kGet, "/", [&](Request&) {
-        body();
-        return Response::text(200, "done");
-      });
-    });
-    const auto response = server.client().get("/");
-    ASSERT_TRUE(response.has_value());
-    EXPECT_EQ(response->status, 200);
-  }
+  void in_handler(const std::function<void()>& body) { in_handler_of(GetParam(), body); }
 };
 INSTANTIATE_TEST_SUITE_P(Workers, UseFiberTest, testing::Values(1u, 2u, 4u));
 
@@ -214,23 +217,28 @@ TEST_P(UseFiberTest, AContextOfTheProgramsOwn) {
   thread.join();
 }
 
-// Posts from a thread that is no worker reach a sleeping worker's context while it has work.
+// Posts from a thread that is no worker reach a worker that goes to sleep, or sleeps already, while
+// its context has work. Each round posts once a worker has begun to block after the wait began.
 TEST_P(UseFiberTest, PostsFromOutsideAreSeenBySleepers) {
   in_handler([] {
-    asio::steady_timer forever(executor(), std::chrono::seconds(10));
-    std::atomic<bool> posted{false};
-    std::thread outside([&] {
-      std::this_thread::sleep_for(milliseconds(20));
-      asio::post(forever.get_executor(), [&] {
-        posted = true;
-        forever.cancel();
+    const fiber::Scheduler& scheduler = *fiber::Scheduler::current();
+    for (int round = 0; round < 100; ++round) {
+      asio::steady_timer forever(executor(), std::chrono::hours(1));
+      const std::uint64_t sleeps = scheduler.stats().sleeps;
+      std::atomic<bool> posted{false};
+      std::thread outside([&] {
+        EXPECT_TRUE(spin_until([&] { return scheduler.stats().sleeps > sleeps; }));
+        asio::post(forever.get_executor(), [&] {
+          posted = true;
+          forever.cancel();
+        });
       });
-    });
-    error_code error;
-    forever.async_wait(use_fiber[error]);
-    EXPECT_EQ(error, asio::error::operation_aborted);
-    EXPECT_TRUE(posted);
-    outside.join();
+      error_code error;
+      forever.async_wait(use_fiber[error]);
+      EXPECT_EQ(error, asio::error::operation_aborted);
+      EXPECT_TRUE(posted);
+      outside.join();
+    }
   });
 }
 
@@ -325,6 +333,22 @@ TEST_F(UseFiberDeathTest, OutsideFibersItIsABug) {
       },
       "without a fiber");
 }
+
+#if TAILRACE_DCHECKS
+// Whether it would meet the collector is chance; that it is told is not.
+TEST_F(UseFiberDeathTest, HandlersDoNotTouchManagedMemory) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(in_handler_of(2,
+                             [] {
+                               asio::steady_timer timer(executor(), milliseconds(1));
+                               timer.async_wait([](const error_code&) {
+                                 static_cast<void>(gc::make<std::int64_t>());
+                               });
+                               timer.async_wait(use_fiber);
+                             }),
+               "touched in a native scope");
+}
+#endif
 
 }  // namespace
 }  // namespace tailrace::http

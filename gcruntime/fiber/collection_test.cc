@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "gcruntime/fiber/fiber_fixture.h"
+#include "gcruntime/fiber/fiber_record.h"
 #include "gcruntime/gc/allocate.h"
 #include "gcruntime/gc/collect.h"
 #include "gcruntime/gc/mutator.h"
@@ -108,6 +109,53 @@ TEST_P(CollectionTest, ThreadsAreStoppedAnywhereBetweenSwitches) {
   done = true;
   collector.join();
 }
+
+// Spins with the stack pointer there until it is told to go on; nothing is written to that stack.
+TAILRACE_NOINLINE void wait_at(const char* stack_pointer, std::atomic<int>& arrived,
+                               const std::atomic<int>& go_on) {
+  asm volatile(
+      "movq %%rsp, %%rbx\n\t"
+      "movq %0, %%rsp\n\t"
+      "movl $1, (%1)\n"
+      "1:\tpause\n\t"
+      "cmpl $0, (%2)\n\t"
+      "je 1b\n\t"
+      "movq %%rbx, %%rsp"
+      :
+      : "r"(stack_pointer), "r"(&arrived), "r"(&go_on)
+      : "rbx", "cc", "memory");
+}
+
+TEST_P(CollectionTest, AStackThatIsUsedToItsEndIsNotScannedBeyondIt) {
+  if (TAILRACE_TSAN) GTEST_SKIP() << "threads are stopped at polls only";
+  scheduler();
+  std::atomic<int> arrived{0};
+  std::atomic<int> go_on{0};
+  std::thread collector([&] {
+    gc::ThreadScope attached;
+    EXPECT_TRUE(spin_until([&] { return arrived.load() != 0; }));
+    gc::collect();
+    go_on = 1;
+  });
+  run([&] {
+    unsigned char* object = make_pattern(7);
+    // A red zone there would reach into the guard page.
+    wait_at(current()->stack.low + 16, arrived, go_on);
+    EXPECT_TRUE(has_pattern(object, 7));
+  });
+  collector.join();
+}
+
+#if TAILRACE_DCHECKS
+using CollectionDeathTest = FiberTest;
+INSTANTIATE_TEST_SUITE_P(Workers, CollectionDeathTest, testing::Values(1u), worker_name);
+
+// The collector scans the frame that entered the scope until it returns.
+TEST_P(CollectionDeathTest, AFiberDoesNotSuspendInANativeScope) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(run([] { gc::native([] { yield(); }); }), "suspends in a native scope");
+}
+#endif
 
 TEST_P(CollectionTest, AllocationsAreCountedPerFiber) {
   const std::uint64_t slot = heap::kSizeClassTable[heap::size_class_of(kBytes)].bytes;

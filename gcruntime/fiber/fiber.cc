@@ -62,7 +62,14 @@ JoinHandle spawn(Scheduler& scheduler, const SpawnOptions& options, const Closur
   // Relaxed: the record is kReady already, and a scan is right with the old value until the move.
   fiber->saved_sp.store(fiber->payload, std::memory_order_relaxed);
   std::atomic_signal_fence(std::memory_order_seq_cst);  // the thread may be stopped in the move
-  closure.move_to(fiber->payload, source);
+  try {
+    closure.move_to(fiber->payload, source);
+  } catch (...) {
+    // The fiber is counted, and cannot begin.
+    TAILRACE_CHECK(false,
+                   "what a spawned function captured threw when it was moved to the new stack: "
+                   "give it a move that does not throw");
+  }
   prepare_fiber(fiber, options.name);
   // The move is user code: the worker is looked up again.
   impl.submit(entry_of(fiber));
@@ -71,8 +78,14 @@ JoinHandle spawn(Scheduler& scheduler, const SpawnOptions& options, const Closur
 
 }  // namespace internal
 
-void set_label(std::string_view text) noexcept {
+void set_label(std::string_view text) noexcept { set_label(LabelText(text)); }
+
+void set_label(const LabelText& text) noexcept {
   if (Fiber* self = current()) self->label.set(text);
+}
+
+void clear_label() noexcept {
+  if (Fiber* self = current()) self->label.clear();
 }
 
 Fiber* current() noexcept {
@@ -102,8 +115,12 @@ void ready(Fiber* fiber) {
 }
 
 void sleep_for_ns(std::int64_t duration_ns) {
+  // Not kNever, which says that somebody else ends the wait.
+  constexpr std::int64_t kLatestNs = TimedWait::kNever - 1;
+  const std::int64_t now_ns = os::now_ns();
   TimedWait wait;
-  wait.wait(WaitReason::kTimer, os::now_ns() + duration_ns);
+  wait.wait(WaitReason::kTimer,
+            duration_ns < kLatestNs - now_ns ? now_ns + duration_ns : kLatestNs);
 }
 
 gc::AllocCounts alloc_counts() noexcept {

@@ -11,6 +11,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "gcruntime/fiber/label.h"
 #include "gcruntime/gc/mem_stats.h"
 
 namespace tailrace::fiber {
@@ -110,6 +111,9 @@ Fiber* current() noexcept;
 // overflow messages, long slices and dumps until the next call or the fiber's end. On a thread
 // without a fiber it does nothing.
 void set_label(std::string_view text) noexcept;
+// The same in a dozen instructions, for a text that was cut beforehand.
+void set_label(const LabelText& text) noexcept;
+void clear_label() noexcept;
 // Suspends: lets others run; goes to the tail of the queue.
 void yield();
 // Suspends for at least that long. Timers are kept per worker; resolution is about 1 ms.

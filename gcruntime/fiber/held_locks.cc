@@ -124,6 +124,16 @@ TAILRACE_TAKES(pthread_rwlock_rdlock, (pthread_rwlock_t * lock), (lock))
 TAILRACE_TAKES(pthread_rwlock_wrlock, (pthread_rwlock_t * lock), (lock))
 TAILRACE_TAKES(pthread_rwlock_tryrdlock, (pthread_rwlock_t * lock), (lock))
 TAILRACE_TAKES(pthread_rwlock_trywrlock, (pthread_rwlock_t * lock), (lock))
+TAILRACE_TAKES(pthread_rwlock_timedrdlock, (pthread_rwlock_t * lock, const timespec* until),
+               (lock, until))
+TAILRACE_TAKES(pthread_rwlock_timedwrlock, (pthread_rwlock_t * lock, const timespec* until),
+               (lock, until))
+TAILRACE_TAKES(pthread_rwlock_clockrdlock,
+               (pthread_rwlock_t * lock, clockid_t clock, const timespec* until),
+               (lock, clock, until))
+TAILRACE_TAKES(pthread_rwlock_clockwrlock,
+               (pthread_rwlock_t * lock, clockid_t clock, const timespec* until),
+               (lock, clock, until))
 TAILRACE_GIVES(pthread_rwlock_unlock, (pthread_rwlock_t * lock), (lock))
 
 #endif

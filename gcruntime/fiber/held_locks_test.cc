@@ -24,6 +24,7 @@ TEST_P(HeldLocksTest, ReleasedLocksAllocationAndOutputDoNotDisturb) {
     std::mutex mutex;
     std::recursive_timed_mutex recursive;
     std::shared_mutex shared;
+    std::shared_timed_mutex timed;
     for (int turn = 0; turn < 100; ++turn) {
       {
         std::lock_guard lock(mutex);
@@ -38,6 +39,14 @@ TEST_P(HeldLocksTest, ReleasedLocksAllocationAndOutputDoNotDisturb) {
       {
         std::shared_lock read(shared);
         EXPECT_FALSE(shared.try_lock());
+      }
+      {
+        std::unique_lock write(timed, std::chrono::milliseconds(1));
+        EXPECT_EQ(locks_held(), TAILRACE_COUNTS_LOCKS);
+      }
+      {
+        std::shared_lock read(timed, std::chrono::system_clock::now() + std::chrono::seconds(1));
+        EXPECT_EQ(locks_held(), TAILRACE_COUNTS_LOCKS);
       }
       std::unique_ptr<char[]> memory(new char[1 << (turn % 20)]);
       std::fputs("", stderr);

@@ -16,6 +16,10 @@ namespace tailrace::fiber {
 // jump_fcontext(to, data). It saves the callee-saved registers and the floating-point control
 // words; all others are lost, which the list below tells the compiler.
 TAILRACE_ALWAYS_INLINE boost::context::detail::transfer_t jump(void* to, void* data) noexcept {
+#if defined(__CET__) && (__CET__ & 2) != 0
+  // Code for shadow stacks: an address pushed by hand would be missing on the processor's own.
+  return boost::context::detail::jump_fcontext(to, data);
+#else
   boost::context::detail::transfer_t transfer;
   asm volatile(
       "leaq -128(%%rsp), %%rsp\n\t"  // a leaf's locals may lie below the stack pointer
@@ -30,11 +34,12 @@ TAILRACE_ALWAYS_INLINE boost::context::detail::transfer_t jump(void* to, void* d
         "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15",
 #if defined(__AVX512F__)
         "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25",
-        "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6",
-        "k7",
+        "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k0", "k1", "k2", "k3", "k4", "k5",
+        "k6", "k7",
 #endif
         "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)", "cc", "memory");
   return transfer;
+#endif
 }
 
 }  // namespace tailrace::fiber

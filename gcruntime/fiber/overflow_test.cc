@@ -96,6 +96,10 @@ TEST_P(OverflowTest, LabelsAreCutAndEndWithTheFiber) {
         EXPECT_EQ(label_of(scheduler(), "labelled"), "GET /short");
         set_label("");
         EXPECT_EQ(label_of(scheduler(), "labelled"), "");
+        set_label(LabelText("PUT /cut-beforehand"));
+        EXPECT_EQ(label_of(scheduler(), "labelled"), "PUT /cut-beforehand");
+        clear_label();
+        EXPECT_EQ(label_of(scheduler(), "labelled"), "");
         set_label("0123456789012345678901234567890123456789");
         EXPECT_EQ(label_of(scheduler(), "labelled"), "0123456789012345678901234567890");
       }).join();

@@ -92,8 +92,9 @@ void Registry::destroy(Fiber* fiber) noexcept {
     (fiber->list_previous != nullptr ? fiber->list_previous->list_next : all_) = fiber->list_next;
     records_.store(records() - 1, std::memory_order_relaxed);
     if (walk_next_ == fiber) walk_next_ = fiber->list_next;
+    trimmer_.forget(fiber);
   }
-  // [fiber.trim] Off the list, so nobody claims it any more.
+  // [fiber.trim] Off the list and no claim: if the trimmer is at it, it is waited for.
   leave_rest(fiber);
   const Stack stack = fiber->stack;
   stack_counts_.look_at(fiber, stack.high);

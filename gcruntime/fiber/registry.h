@@ -66,6 +66,14 @@ class Registry final : public gc::StackSource {
     return walk_next_ != nullptr;
   }
 
+  // For the trimmer: with the list locked.
+  template <typename F>
+  auto locked(F&& function) noexcept {
+    gc::Section section;
+    std::lock_guard lock(lock_);
+    return function();
+  }
+
   StackTrimmer& trimmer() noexcept { return trimmer_; }
   StackCounts& stack_counts() noexcept { return stack_counts_; }
 

@@ -198,6 +198,11 @@ SchedulerService& Scheduler::blocking_service(SchedulerService* (*make)()) {
   return *service;
 }
 
+SchedulerService* Scheduler::made_blocking_service() const noexcept {
+  // Acquire: pairs with the exchange above.
+  return impl_->blocking_service.load(std::memory_order_acquire);
+}
+
 unsigned Scheduler::workers() const noexcept { return impl_->options.workers; }
 
 Netpoll* Scheduler::netpoll() const noexcept { return impl_->options.netpoll; }

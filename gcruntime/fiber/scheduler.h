@@ -123,6 +123,8 @@ class Scheduler {
   // The pool of threads for blocking calls (sync/blocking_pool.h): made at the first call, destroyed
   // by stop() when every fiber has ended. Any thread.
   SchedulerService& blocking_service(SchedulerService* (*make)());
+  // Null before that call, and after stop(), with which this must not run at the same time.
+  SchedulerService* made_blocking_service() const noexcept;
 
   // The calling worker's index, or -1 on any other thread. Stale after the next suspension.
   static int current_worker() noexcept;

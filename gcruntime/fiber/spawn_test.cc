@@ -8,6 +8,7 @@
 
 #include <numeric>
 #include <regex>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -110,6 +111,19 @@ TEST_P(SpawnDeathTest, OverTheLargestIsAMistake) {
   SpawnOptions options;
   options.stack_bytes = (8 << 20) + 1;
   EXPECT_DEATH(scheduler().spawn(options, [] {}).join(), "at most 8 MiB");
+}
+
+TEST_P(SpawnDeathTest, AMoveToTheStackThatThrowsIsAMistake) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  struct SecondMoveThrows {
+    SecondMoveThrows() = default;
+    SecondMoveThrows(SecondMoveThrows&& other) : moves(other.moves + 1) {
+      if (moves == 2) throw std::runtime_error("moved");
+    }
+    void operator()() const {}
+    int moves = 0;
+  };
+  EXPECT_DEATH(scheduler().spawn(SecondMoveThrows{}).join(), "move that does not throw");
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include <cstdio>
 #include <cstring>
 #include <system_error>
+#include <utility>
 
 #include "gcruntime/base/check.h"
 #include "gcruntime/fiber/registry.h"
@@ -150,12 +151,14 @@ bool StackTrimmer::pass() {
   registry_.begin_walk();
   bool more = true;
   while (more) {
-    Fiber* claimed[kMostClaims];
-    const std::size_t count = claim_some(claimed, more);
+    const std::size_t count = claim_some(more);
     if (count != 0) {
       perturb_.delay();
       membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);  // T2
-      for (std::size_t i = 0; i < count; ++i) trim(claimed[i]);
+      for (std::size_t i = 0; i < count; ++i) {
+        perturb_.delay();
+        if (Fiber* fiber = take_claim(i)) trim(fiber);
+      }
     }
     if (!wait(count != 0 ? std::min(every_ns_, kStepPauseNs) : 0, false)) return false;
   }
@@ -163,7 +166,7 @@ bool StackTrimmer::pass() {
 }
 
 // Marks and claims among the next records of the list.
-std::size_t StackTrimmer::claim_some(Fiber** claimed, bool& more) {
+std::size_t StackTrimmer::claim_some(bool& more) {
   std::size_t count = 0;
   more = registry_.walk(kLooksPerStep, [&](Fiber* fiber) {
     // Relaxed: a guess; what counts is T4.
@@ -176,21 +179,29 @@ std::size_t StackTrimmer::claim_some(Fiber** claimed, bool& more) {
                // T1. Relaxed: T2 is the fence.
                fiber->rest.compare_exchange_strong(rest, Rest::kClaimed,
                                                    std::memory_order_relaxed)) {
-      claimed[count++] = fiber;
+      claims_[count++] = fiber;
     }
     return count < kMostClaims;
   });
   return count;
 }
 
+// Null: it has been taken back, or the record is gone.
+Fiber* StackTrimmer::take_claim(std::size_t index) noexcept {
+  return registry_.locked([&]() -> Fiber* {
+    Fiber* const fiber = std::exchange(claims_[index], nullptr);
+    Rest claimed = Rest::kClaimed;
+    // T3. Acquire: pairs with nothing but keeps T4 behind it.
+    return fiber != nullptr && fiber->rest.compare_exchange_strong(claimed, Rest::kTrimming,
+                                                                   std::memory_order_acquire,
+                                                                   std::memory_order_relaxed)
+               ? fiber
+               : nullptr;
+  });
+}
+
+// After T3: whoever wants to run on the stack, or to destroy it, waits for T6.
 void StackTrimmer::trim(Fiber* fiber) noexcept {
-  perturb_.delay();
-  Rest claimed = Rest::kClaimed;
-  // T3. Acquire: pairs with nothing but keeps T4 behind it; on failure it has been taken back.
-  if (!fiber->rest.compare_exchange_strong(claimed, Rest::kTrimming, std::memory_order_acquire,
-                                           std::memory_order_relaxed)) {
-    return;
-  }
   // T4. Acquire: pairs with the switch's release [fiber.scan]: the pointer is of that state.
   const FiberState state = fiber->state.load(std::memory_order_acquire);
   if (!at_rest(state)) {

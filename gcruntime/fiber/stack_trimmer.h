@@ -27,9 +27,10 @@
 // R1 of a parked fiber may be another thread's (ready) than R2 (the worker that dequeues it): the
 // queue orders the two, and a fence on both comes between just the same.
 //
-// A record is taken off its list before it is destroyed, and then leaves its rest, so the trimmer,
-// which claims under the list's lock, never holds one that is gone. The collector reads above the
-// saved pointer only: it and the trimmer do not meet.
+// A record that is destroyed is taken off its list and out of the trimmer's claims under the list's
+// lock, which T1 and T3 hold too, and then leaves its rest: so the trimmer touches none that is gone.
+// (A claim that was taken back still stands among the claims, and its fiber may end before T3 comes.)
+// The collector reads above the saved pointer only: it and the trimmer do not meet.
 #pragma once
 
 #include <atomic>
@@ -83,17 +84,25 @@ class StackTrimmer {
   void stop();
   // A cycle has come by. Async-signal-safe; also while the world is stopped.
   void ring() noexcept;
+  // A record is about to go. The list is locked.
+  void forget(const Fiber* fiber) noexcept {
+    for (Fiber*& claim : claims_) {
+      if (claim == fiber) claim = nullptr;
+    }
+  }
 
  private:
   static constexpr std::size_t kMostClaims = 64;
 
   void main();
   bool pass();
-  std::size_t claim_some(Fiber** claimed, bool& more);
+  std::size_t claim_some(bool& more);
+  Fiber* take_claim(std::size_t index) noexcept;
   void trim(Fiber* fiber) noexcept;
   bool wait(std::int64_t timeout_ns, bool for_bell) noexcept;
 
   Registry& registry_;
+  Fiber* claims_[kMostClaims] = {};  // T1 to T3; null: done. Guarded by the list's lock
   std::thread thread_;
   // Eventfds: a cycle has come by (release in start, acquire in ring); the thread should end.
   std::atomic<int> bell_fd_{-1};

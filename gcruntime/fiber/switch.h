@@ -16,6 +16,7 @@
 #include <boost/context/detail/fcontext.hpp>
 
 #include "gcruntime/base/annotations.h"
+#include "gcruntime/base/check.h"
 #include "gcruntime/base/mutant.h"
 #include "gcruntime/fiber/held_locks.h"
 #include "gcruntime/fiber/jump.h"
@@ -79,6 +80,9 @@ TAILRACE_ALWAYS_INLINE void switch_out(Departure::Kind kind, bool (*commit)(Fibe
   // `worker` is what the caller read before another suspension: stale [fiber.tls].
   if (!base::mutant(base::Mutant::kCachedWorker) || worker == nullptr) worker = current_worker();
   Fiber* self = worker->current();
+  TAILRACE_DCHECK(!worker->mutator_->in_native_scope(),
+                  "a fiber suspends in a native scope, whose frame the collector scans until it "
+                  "returns: leave the scope first");
   if (const std::int32_t held = locks_held(); held != 0) [[unlikely]] {
     held_over_switch(self,
                      kind == Departure::Kind::kYield ? " yields"

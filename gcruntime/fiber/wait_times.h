@@ -1,7 +1,7 @@
 // How long entries were ready before they ran: a histogram by powers of two, one for each worker.
 //
 // One entry in kWaitSample is stamped with the time when it becomes ready and measured when it runs:
-// two clock reads of 40 ns shared by 61 switches, and nothing on the others but a countdown. A stamp
+// two clock reads of 40 ns shared by 59 switches, and nothing on the others but a countdown. A stamp
 // travels with its entry through steals, rescues and the global queue. Written by the worker that
 // runs the entry, read by anyone.
 #pragma once

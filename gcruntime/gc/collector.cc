@@ -8,8 +8,10 @@
 #include <new>
 #include <thread>
 
+#include "gcruntime/gc/malloc_blocks.h"
 #include "gcruntime/gc/origin.h"
 #include "gcruntime/gc/root_table.h"
+#include "gcruntime/gc/stale_words.h"
 #include "gcruntime/gc/verifier.h"
 #include "gcruntime/gc/world.h"
 #include "gcruntime/heap/heap.h"
@@ -128,7 +130,7 @@ void Collector::wait_for_cycle() noexcept {
 }
 
 void Collector::collect() {
-  static_cast<void>(mutator());
+  static_cast<void>(attached_mutator());  // in a native scope as well: it touches nothing itself
   native([&] {
     std::unique_lock lock(mutex_);
     // A cycle that has begun may have passed what the caller has just let go. This runs in a native
@@ -146,6 +148,7 @@ void Collector::collect() {
 void Collector::run() {
   ::pthread_setname_np(::pthread_self(), "tailrace-gc");
   marker_ = new Marker();
+  internal::exclude_block(marker_);
   for (;;) {
     bool forced = false;
     {
@@ -194,6 +197,7 @@ void Collector::run_cycle(bool forced) {
   const std::int64_t marked = os::now_ns();
 #if defined(TAILRACE_VERIFY)
   verify_heap(marker);
+  internal::find_stale_words(ended_ + 1);
   internal::note_freed(ended_ + 1);
 #endif
   const heap::SweepResult swept = heap::sweep();
@@ -210,6 +214,9 @@ void Collector::run_cycle(bool forced) {
   // While the world is stopped mutex_ must not be waited for: its holder may be a stopped thread. (They
   // take it in native scopes, so they are not; but the rule is cheap to keep.)
   world.start();
+#if defined(TAILRACE_VERIFY)
+  internal::report_stale_words();
+#endif
   const std::lock_guard guard(mutex_);
   const std::uint64_t goal = goal_bytes_;
   live_bytes_ = swept.live_bytes;

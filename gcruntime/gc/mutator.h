@@ -40,6 +40,10 @@ class Mutator {
   // while this thread is stopped.
   heap::WorkerCache cache;
   AllocCounts counts() const noexcept { return cache.counts; }  // by the own thread
+  // By the own thread. Relaxed: it is the only one that makes it so.
+  bool in_native_scope() const noexcept {
+    return status_.load(std::memory_order_relaxed) == Status::kNative;
+  }
 
   // The stack the thread runs on now: the thread's own, or a fiber's. [low, high). The scheduler sets
   // them inside the switch's section.
@@ -164,12 +168,29 @@ class StackSource {
 void add_stack_source(StackSource* source);
 void remove_stack_source(StackSource* source);
 
+inline constexpr const char* kNativeTouch =
+    "managed memory was touched in a native scope (Asio's handlers run in one), where the "
+    "collector does not wait for the thread: leave it to the fiber";
+// For those who touch it without asking for the record. Debug builds only.
+inline void check_may_touch() noexcept {
+#if TAILRACE_DCHECKS
+  const Mutator* const current = base::current_mutator();
+  TAILRACE_CHECK(current == nullptr || !current->in_native_scope(), kNativeTouch);
+#endif
+}
+
 // The calling thread's record; the thread must be attached.
-inline Mutator* mutator() noexcept {
+inline Mutator* attached_mutator() noexcept {
   Mutator* current = base::current_mutator();
   TAILRACE_CHECK(current != nullptr,
                  "managed memory was touched by a thread that is not attached: hold a "
                  "tailrace::gc::ThreadScope on it, or run the code on a fiber");
+  return current;
+}
+// The same for those who go on to touch managed memory.
+inline Mutator* mutator() noexcept {
+  Mutator* current = attached_mutator();
+  TAILRACE_DCHECK(!current->in_native_scope(), kNativeTouch);
   return current;
 }
 

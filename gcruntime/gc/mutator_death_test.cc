@@ -7,6 +7,7 @@
 #include "gcruntime/gc/collect.h"
 #include "gcruntime/gc/make.h"
 #include "gcruntime/gc/mutator.h"
+#include "gcruntime/gc/root.h"
 
 namespace tailrace::gc {
 namespace {
@@ -70,6 +71,35 @@ TEST_F(MutatorDeathTest, SectionsDoNotNest) {
         enter_section();
       },
       "do not nest");
+}
+
+TEST_F(MutatorDeathTest, ANativeScopeDoesNotAllocate) {
+  EXPECT_DEATH(
+      {
+        const ThreadScope scope;
+        native([] { make<Node>(); });
+      },
+      "touched in a native scope");
+}
+
+TEST_F(MutatorDeathTest, ANativeScopeStoresNoMember) {
+  EXPECT_DEATH(
+      {
+        const ThreadScope scope;
+        Node* const node = make<Node>();
+        native([node] { node->next = node; });
+      },
+      "touched in a native scope");
+}
+
+TEST_F(MutatorDeathTest, ANativeScopeMakesNoRoot) {
+  EXPECT_DEATH(
+      {
+        const ThreadScope scope;
+        Node* const node = make<Node>();
+        native([node] { const Root<Node> root(node); });
+      },
+      "touched in a native scope");
 }
 #endif
 

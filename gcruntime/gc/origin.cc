@@ -50,22 +50,42 @@ std::atomic<std::uint64_t>* entry_of(std::uintptr_t slot) noexcept {
   return table == nullptr ? nullptr : &table[(slot - heap::page_map.base) / 16];
 }
 
-// The return addresses above the caller, innermost first. Every address read lies in the own stack, above
-// the last: code without frame pointers ends the walk or leaves frames out.
-TAILRACE_NO_SANITIZE std::size_t walk(std::uintptr_t* frames) noexcept {
-  const Mutator* self = base::current_mutator();
-  auto frame = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+bool in_program(std::uintptr_t address) noexcept {
+  return address >= reinterpret_cast<std::uintptr_t>(&__executable_start) &&
+         address < reinterpret_cast<std::uintptr_t>(&etext);
+}
+
+// The return addresses from that frame on, innermost first. Every address read lies in the own stack, above
+// the last: code without frame pointers ends the walk or leaves frames out. Such code (the shared libraries')
+// may also lead it to words that are no return addresses, and which differ from call to call: what is not in
+// the program is left out, but the innermost, and the second in a row ends the walk. Stacks would be without
+// number else.
+template <typename OnOwnStack>
+TAILRACE_NO_SANITIZE std::size_t walk(std::uintptr_t* frames, const void* from,
+                                      OnOwnStack&& on_own_stack) noexcept {
+  auto frame = reinterpret_cast<std::uintptr_t>(from);
   std::size_t count = 0;
-  while (count < kMostFrames && self != nullptr && frame % 8 == 0 && self->on_own_stack(frame) &&
-         self->on_own_stack(frame + 15)) {
+  int outside = 0;
+  while (count < kMostFrames && frame % 8 == 0 && on_own_stack(frame) && on_own_stack(frame + 15)) {
     const auto* words = reinterpret_cast<const std::uintptr_t*>(frame);
-    if (words[1] < 4096) break;
-    frames[count++] = words[1];
+    if (in_program(words[1])) {
+      frames[count++] = words[1];
+      outside = 0;
+    } else if (++outside == 2 || words[1] < 4096) {
+      break;
+    } else if (count == 0) {
+      frames[count++] = words[1];
+    }
     if (words[0] <= frame) break;
     frame = words[0];
   }
   return count;
 }
+
+// Recursion that branches has stacks without number. When half of the table is used new ones are kept by
+// their innermost frames only, of which there are few.
+constexpr std::size_t kShortFrames = 4;
+constinit std::atomic<std::size_t> stacks_used{0};
 
 // The number of that stack, 1 to kMostStacks - 1; 0: the table is full.
 std::uint32_t intern(const std::uintptr_t* frames, std::size_t count) noexcept {
@@ -81,7 +101,12 @@ std::uint32_t intern(const std::uintptr_t* frames, std::size_t count) noexcept {
     Stack& stack = table[number];
     // Relaxed: equal hashes are taken for equal stacks; the frames are published by their count.
     std::uint64_t known = stack.hash.load(std::memory_order_relaxed);
+    if (known == 0 && count > kShortFrames &&
+        stacks_used.load(std::memory_order_relaxed) >= kMostStacks / 2) {
+      return intern(frames, kShortFrames);
+    }
     if (known == 0 && stack.hash.compare_exchange_strong(known, hash, std::memory_order_relaxed)) {
+      stacks_used.fetch_add(1, std::memory_order_relaxed);
       std::memcpy(stack.at, frames, count * sizeof(*frames));
       // Release pairs with print_origin's acquire.
       stack.frames.store(static_cast<std::uint32_t>(count), std::memory_order_release);
@@ -92,10 +117,12 @@ std::uint32_t intern(const std::uintptr_t* frames, std::size_t count) noexcept {
   return 0;
 }
 
-// Text to stderr without stdio: the world may be stopped.
+}  // namespace
+
 void put(const char* text) noexcept {
   if (::write(STDERR_FILENO, text, std::strlen(text)) < 0) __builtin_trap();
 }
+namespace {
 char* hexadecimal(std::uint64_t value, char* end) noexcept {
   *--end = 0;
   do {
@@ -105,6 +132,11 @@ char* hexadecimal(std::uint64_t value, char* end) noexcept {
   *--end = 'x';
   *--end = '0';
   return end;
+}
+}  // namespace
+void put_hexadecimal(std::uint64_t value) noexcept {
+  char text[24];
+  put(hexadecimal(value, text + sizeof(text)));
 }
 void put_decimal(std::uint64_t value) noexcept {
   char text[24];
@@ -116,6 +148,8 @@ void put_decimal(std::uint64_t value) noexcept {
   } while (value != 0);
   put(at);
 }
+
+namespace {
 
 // addr2line on this program, its output on our stderr. By bare system calls: fork() would wait for malloc's
 // locks, which a stopped thread may hold.
@@ -142,33 +176,6 @@ bool symbolise(char* const* offsets, std::size_t count) noexcept {
   }
   int status = 0;
   return ::waitpid(child, &status, 0) == child && status == 0;
-}
-
-void print_stack(std::uint32_t number) noexcept {
-  Stack* table = stack_table();
-  // Acquire pairs with intern's release.
-  const std::size_t count =
-      number == 0 || table == nullptr ? 0 : table[number].frames.load(std::memory_order_acquire);
-  if (count == 0) return put("    (not known: too many different stacks)\n");
-  char text[kMostFrames][24];
-  char* offsets[kMostFrames];
-  std::size_t ours = 0;
-  const auto begin = reinterpret_cast<std::uintptr_t>(&__executable_start);
-  const auto end = reinterpret_cast<std::uintptr_t>(&etext);
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::uintptr_t address = table[number].at[i];
-    // Return addresses: the call is just before. Frames in shared libraries are left out.
-    if (address < begin || address >= end) continue;
-    offsets[ours] = hexadecimal(address - 1 - begin, text[ours] + sizeof(text[ours]));
-    ++ours;
-  }
-  if (symbolise(offsets, ours)) return;
-  put("    offsets in the program:");
-  for (std::size_t i = 0; i < ours; ++i) {
-    put(" ");
-    put(offsets[i]);
-  }
-  put("\n");
 }
 
 constexpr std::uint64_t kStackMask = (std::uint64_t{1} << 17) - 1;
@@ -212,9 +219,49 @@ void for_each_dead_slot(F&& f) noexcept {
 
 }  // namespace
 
-TAILRACE_NOINLINE void note_allocated_at(const void* slot, std::uint16_t type) noexcept {
+void print_stack(std::uint32_t number) noexcept {
+  Stack* table = stack_table();
+  // Acquire pairs with intern's release.
+  const std::size_t count =
+      number == 0 || table == nullptr ? 0 : table[number].frames.load(std::memory_order_acquire);
+  if (count == 0) return put("    (not known: too many different stacks)\n");
+  char text[kMostFrames][24];
+  char* offsets[kMostFrames];
+  std::size_t ours = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uintptr_t address = table[number].at[i];
+    if (!in_program(address)) continue;
+    // Return addresses: the call is just before.
+    const std::uintptr_t call = address - 1;
+    offsets[ours] = hexadecimal(call - reinterpret_cast<std::uintptr_t>(&__executable_start),
+                                text[ours] + sizeof(text[ours]));
+    ++ours;
+  }
+  if (ours == 0) return put("    (shared libraries only)\n");
+  if (symbolise(offsets, ours)) return;
+  put("    offsets in the program:");
+  for (std::size_t i = 0; i < ours; ++i) {
+    put(" ");
+    put(offsets[i]);
+  }
+  put("\n");
+}
+
+std::uint32_t stack_from(const void* frame) noexcept {
+  const Mutator* self = base::current_mutator();
   std::uintptr_t frames[kMostFrames];
-  const std::uint64_t stack = intern(frames, walk(frames));
+  const auto own = [self](std::uintptr_t at) { return self != nullptr && self->on_own_stack(at); };
+  return intern(frames, walk(frames, frame, own));
+}
+
+std::uint32_t stack_from(const void* frame, std::uintptr_t low, std::uintptr_t high) noexcept {
+  std::uintptr_t frames[kMostFrames];
+  const auto own = [=](std::uintptr_t at) { return at >= low && at < high; };
+  return intern(frames, walk(frames, frame, own));
+}
+
+TAILRACE_NOINLINE void note_allocated_at(const void* slot, std::uint16_t type) noexcept {
+  const std::uint64_t stack = stack_from(__builtin_frame_address(0));
   std::atomic<std::uint64_t>* entry = entry_of(reinterpret_cast<std::uintptr_t>(slot));
   // Relaxed: read with the world stopped.
   if (entry != nullptr) {
@@ -242,12 +289,14 @@ Origin origin_of(std::uintptr_t slot) noexcept {
 }
 
 void print_origin(const char* what, std::uintptr_t slot) noexcept {
-  const Origin origin = origin_of(slot);
-  char text[24];
+  print_origin(what, slot, origin_of(slot));
+}
+
+void print_origin(const char* what, std::uintptr_t slot, const Origin& origin) noexcept {
   put("  ");
   put(what);
   put(" at ");
-  put(hexadecimal(slot, text + sizeof(text)));
+  put_hexadecimal(slot);
   if (const TypeInfo* type = origin.type == 0 ? nullptr : type_info(origin.type)) {
     put(", type ");
     put(type->name);

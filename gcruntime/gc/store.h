@@ -10,11 +10,13 @@
 #include <cstddef>
 
 #include "gcruntime/base/annotations.h"
+#include "gcruntime/gc/mutator.h"
 
 namespace tailrace::gc {
 
 template <typename T>
 TAILRACE_ALWAYS_INLINE void store(T** slot, T* value) noexcept {
+  check_may_touch();
   std::atomic_ref<T*>(*slot).store(value, std::memory_order_release);
 }
 
@@ -30,6 +32,7 @@ TAILRACE_ALWAYS_INLINE void store_initial_null(T** slot) noexcept {
 // memcpy could tear a pointer and is a data race besides.
 TAILRACE_ALWAYS_INLINE void store_range(void* destination, const void* source,
                                         std::size_t words) noexcept {
+  check_may_touch();
   auto* to = static_cast<std::uintptr_t*>(destination);
   auto* from = const_cast<std::uintptr_t*>(static_cast<const std::uintptr_t*>(source));
   const auto move_word = [&](std::size_t i) {

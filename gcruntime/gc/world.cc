@@ -8,6 +8,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstring>
@@ -336,9 +337,16 @@ TAILRACE_NO_SANITIZE void World::on_signal(int, void*, void* context) noexcept {
     static_cast<void>(send_signal(*self));
     return;
   }
+  TAILRACE_CHECK(
+      reinterpret_cast<std::uintptr_t>(context) -
+              reinterpret_cast<std::uintptr_t>(self->signal_stack_) <
+          kSignalStackBytes,
+      "an attached thread's alternate signal stack was replaced (sigaltstack): its registers "
+      "cannot be scanned");
   check_on_known_stack(*self, sp);
-  // A leaf function may keep values in the 128 bytes below its stack pointer.
-  self->scan_low_ = base::mutant(base::Mutant::kNoRedZone) ? sp : sp - 128;
+  // A leaf function may keep values in the 128 bytes below its stack pointer; not in the guard.
+  const std::uintptr_t red_zone = std::min<std::uintptr_t>(sp - self->stack_low_, 128);
+  self->scan_low_ = base::mutant(base::Mutant::kNoRedZone) ? sp : sp - red_zone;
   self->signal_context_ = context;
   wait_until_started(*self);
   self->signal_context_ = nullptr;

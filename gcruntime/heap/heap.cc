@@ -13,6 +13,7 @@
 #include "gcruntime/base/spin_lock.h"
 #include "gcruntime/heap/page_runs.h"
 #include "gcruntime/heap/poison.h"
+#include "gcruntime/heap/quarantine.h"
 #include "gcruntime/heap/span.h"
 #include "gcruntime/os/reserved_memory.h"
 
@@ -57,6 +58,22 @@ std::size_t slot_words(std::size_t size_class) {
 std::uint64_t valid_slots(std::size_t size_class, std::size_t word) {
   const std::size_t left = kSizeClassTable[size_class].slots - word * 64;
   return left >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << left) - 1;
+}
+
+// In quarantine, which only the verify build has.
+bool withheld([[maybe_unused]] const Span& span) {
+#if defined(TAILRACE_VERIFY)
+  return span.quarantined != 0;
+#else
+  return false;
+#endif
+}
+std::uint64_t withheld([[maybe_unused]] const Span& span, [[maybe_unused]] std::size_t word) {
+#if defined(TAILRACE_VERIFY)
+  return quarantined_slots(span, word);
+#else
+  return 0;
+#endif
 }
 
 Span* allocate_pages(PageRuns& runs, std::size_t pages, SpanState state, bool may_grow) {
@@ -163,8 +180,8 @@ bool refill(CacheSlot& slot, std::size_t size_class, bool noscan) noexcept {
       while (slot.next_word < words) {
         const std::size_t word = slot.next_word++;
         // Relaxed: the span is this cache's alone.
-        const std::uint64_t free =
-            ~bits.alloc[word].load(std::memory_order_relaxed) & valid_slots(size_class, word);
+        const std::uint64_t free = ~bits.alloc[word].load(std::memory_order_relaxed) &
+                                   valid_slots(size_class, word) & ~withheld(*slot.span, word);
         if (free == 0) continue;
         const std::size_t slot_bytes = kSizeClassTable[size_class].bytes;
         slot.free_bits = free;
@@ -294,7 +311,7 @@ std::size_t sweep_small(Span* span, SweepResult& result) {
   result.freed_bytes += freed * slot_bytes;
   result.freed_objects += freed;
   const std::size_t slots = kSizeClassTable[size_class].slots;
-  if (live == 0) {
+  if (live == 0 && !withheld(*span)) {
     free_span(small_runs, span);
   } else if (live < slots) {
     ClassLists& lists = lists_of(size_class, span->noscan);
@@ -311,10 +328,17 @@ std::size_t sweep_large(Span* span, SweepResult& result) {
     ++result.live_objects;
     span->large_mark.store(0, std::memory_order_relaxed);
   } else {
-    result.freed_bytes += span->bytes();
-    ++result.freed_objects;
-    poison_free_memory(span->start, span->bytes());
-    free_span(large_runs, span);
+    // Relaxed: the world is stopped. Clear: freed already, by the sweep that withheld it.
+    if (span->large_alloc.load(std::memory_order_relaxed) != 0) {
+      result.freed_bytes += span->bytes();
+      ++result.freed_objects;
+      poison_free_memory(span->start, span->bytes());
+    }
+    if (withheld(*span)) {
+      span->large_alloc.store(0, std::memory_order_relaxed);
+    } else {
+      free_span(large_runs, span);
+    }
   }
   return pages;
 }

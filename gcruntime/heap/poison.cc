@@ -18,16 +18,6 @@ TAILRACE_NO_SANITIZE void fill([[maybe_unused]] std::uintptr_t address,
 #endif
 }
 
-#if defined(TAILRACE_VERIFY)
-TAILRACE_NO_SANITIZE bool intact(std::uintptr_t address, std::size_t bytes) {
-  const auto* words = reinterpret_cast<const volatile std::uint64_t*>(address);
-  for (std::size_t i = 0; i < bytes / 8; ++i) {
-    if (words[i] != kPoison) return false;
-  }
-  return true;
-}
-#endif
-
 template <typename F>
 void for_each_slot(std::uintptr_t word_base, std::size_t slot_bytes, std::uint64_t bits, F&& f) {
   for (; bits != 0; bits &= bits - 1) {
@@ -36,6 +26,16 @@ void for_each_slot(std::uintptr_t word_base, std::size_t slot_bytes, std::uint64
 }
 
 }  // namespace
+
+#if defined(TAILRACE_VERIFY)
+TAILRACE_NO_SANITIZE bool poison_intact(std::uintptr_t address, std::size_t bytes) noexcept {
+  const auto* words = reinterpret_cast<const volatile std::uint64_t*>(address);
+  for (std::size_t i = 0; i < bytes / 8; ++i) {
+    if (words[i] != kPoison) return false;
+  }
+  return true;
+}
+#endif
 
 void poison_free_memory(std::uintptr_t address, std::size_t bytes) noexcept {
   fill(address, bytes);
@@ -53,7 +53,7 @@ void check_free_slots([[maybe_unused]] const char* word_base,
 #if defined(TAILRACE_VERIFY)
   for_each_slot(reinterpret_cast<std::uintptr_t>(word_base), slot_bytes, bits,
                 [&](std::uintptr_t slot) {
-                  TAILRACE_CHECK_VALUE(intact(slot, slot_bytes),
+                  TAILRACE_CHECK_VALUE(poison_intact(slot, slot_bytes),
                                        "a free slot was written to: a pointer to it was kept where "
                                        "the collector cannot see it; the slot's address:",
                                        slot);

@@ -19,6 +19,10 @@ void poison_free_memory(std::uintptr_t address, std::size_t bytes) noexcept;
 void poison_slots(std::uintptr_t word_base, std::size_t slot_bytes, std::uint64_t bits) noexcept;
 // Stops the program if one of these free slots was written to.
 void check_free_slots(const char* word_base, std::size_t slot_bytes, std::uint64_t bits) noexcept;
+#if defined(TAILRACE_VERIFY)
+// Whether nobody wrote there since it was poisoned.
+bool poison_intact(std::uintptr_t address, std::size_t bytes) noexcept;
+#endif
 #else
 inline void poison_free_memory(std::uintptr_t, std::size_t) noexcept {}
 inline void poison_slots(std::uintptr_t, std::size_t, std::uint64_t) noexcept {}

@@ -28,6 +28,9 @@ struct Span {
   bool noscan = false;
   bool zeroed = false;  // free: never touched since it came from the kernel, so it reads as zero
   bool cached = false;  // small: a worker cache allocates from it
+#if defined(TAILRACE_VERIFY)
+  std::uint16_t quarantined = 0;  // how many of its slots are; see quarantine.h
+#endif
   // Large: the single slot's bits.
   std::atomic<std::uint64_t> large_mark{0};
   std::atomic<std::uint64_t> large_alloc{0};

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <optional>
 #include <vector>
 
 #include "gcruntime/base/test_seed.h"
@@ -93,6 +94,21 @@ TEST_P(AlarmTest, StoppedAndResetWhileOthersTakeTicks) {
     scope.cancel();
     for (JoinHandle& each : takers) each.join();
   });
+}
+
+TEST_P(AlarmTest, WhoeverWaitsForAnotherSchedulersAlarmStaysOnItsOwn) {
+  Scheduler other(SchedulerOptions{.workers = 1});
+  other.start();
+  std::optional<Alarm> alarm;
+  run([&] { alarm.emplace(20'000'000); });
+  other
+      .spawn([&] {
+        alarm->wait();
+        EXPECT_EQ(Scheduler::current(), &other);
+      })
+      .join();
+  alarm.reset();
+  other.stop();
 }
 
 }  // namespace

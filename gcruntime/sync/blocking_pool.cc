@@ -10,6 +10,7 @@
 #include "gcruntime/fiber/fiber_record.h"
 #include "gcruntime/fiber/futex.h"
 #include "gcruntime/os/clock.h"
+#include "gcruntime/sync/claimed_wait.h"
 
 namespace tailrace::fiber {
 
@@ -38,21 +39,20 @@ BlockingPool& BlockingPool::of(Scheduler& scheduler) {
       scheduler.blocking_service([]() -> SchedulerService* { return new BlockingPool; }));
 }
 
+BlockingStats BlockingPool::stats_of(const Scheduler& scheduler) noexcept {
+  SchedulerService* const service = scheduler.made_blocking_service();
+  return service == nullptr ? BlockingStats{} : static_cast<BlockingPool*>(service)->stats();
+}
+
 BlockingPool::~BlockingPool() {
-  Thread* idle = nullptr;
   {
     gc::Section section;
     std::lock_guard lock(lock_);
     stopping_ = true;
-    idle = std::exchange(idle_, nullptr);
-    idle_count_ = 0;
-    for (Thread* each = idle; each != nullptr; each = each->next) each->idle = false;
   }
-  while (idle != nullptr) {
-    Thread* const thread = idle;
-    idle = idle->next;  // once rung it may be on another list
-    thread->ring();
-  }
+  // All, not the idle: their list changes meanwhile, as those whose time is over leave it. Nobody
+  // becomes idle any more, and who is takes itself off.
+  for (Thread* each = all_; each != nullptr; each = each->all_next) each->ring();
   while (Thread* thread = all_) {
     all_ = thread->all_next;
     if (thread->handle.joinable()) gc::native([&] { thread->handle.join(); });
@@ -122,15 +122,12 @@ bool BlockingPool::enqueue(Fiber* fiber, void* argument) {
       pool.idle_ = woken->next;
       --pool.idle_count_;
       woken->idle = false;
-    } else if (pool.threads_ < pool.options_.max_threads) {
+    } else if (pool.threads_ < pool.options_.max_threads || pool.threads_ == 0) {
+      // A bound of 0 comes here too: start_thread gives up at once.
       grow = true;
       ++pool.threads_;
       made = pool.ended_;
       if (made != nullptr) pool.ended_ = made->next;
-    } else if (pool.threads_ == 0) {
-      // A bound of 0.
-      grow = true;
-      ++pool.threads_;
     }
   }
   if (woken != nullptr) {
@@ -248,7 +245,7 @@ BlockingCall* BlockingPool::next(Thread* self) {
       idle_ns = options_.idle_ns;
     }
     gc::native([&] {
-      const std::int64_t until_ns = os::now_ns() + idle_ns;
+      const std::int64_t until_ns = deadline_after(idle_ns);
       // Acquire: pairs with ring's release.
       while (self->rung.load(std::memory_order_acquire) == 0) {
         const std::int64_t left_ns = until_ns - os::now_ns();

@@ -57,6 +57,8 @@ struct BlockingCall {
 class BlockingPool final : public SchedulerService {
  public:
   static BlockingPool& of(Scheduler& scheduler);
+  // All zero if there is none yet; makes none. Not while the scheduler is being stopped.
+  static BlockingStats stats_of(const Scheduler& scheduler) noexcept;
 
   BlockingPool() = default;
   // Ends the threads. No call is under way.

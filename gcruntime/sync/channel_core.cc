@@ -3,6 +3,9 @@
 #include <utility>
 
 #include "gcruntime/base/check.h"
+#include "gcruntime/fiber/current_worker.h"
+#include "gcruntime/fiber/fiber_record.h"
+#include "gcruntime/fiber/worker.h"
 
 namespace tailrace::fiber::internal {
 
@@ -176,7 +179,8 @@ Fiber* ChannelCore::send_from_timer(void* value) {
   static_cast<void>(send_locked(value, wake));  // full: the tick before was not taken yet
   unlock();
   if (wake == nullptr) return nullptr;
-  if (Fiber* const fiber = wake->fiber()) return fiber;
+  Fiber* const fiber = wake->fiber();
+  if (fiber != nullptr && fiber->scheduler == &current_worker()->scheduler()) return fiber;
   wake->wake();
   return nullptr;
 }

@@ -108,7 +108,7 @@ class ChannelCore {
   // Stops the program if somebody waits. For whoever is about to destroy it.
   void check_idle() const noexcept;
   // For timers: sends if it would not block, on a core of capacity 1; the fiber to make ready, or
-  // null (threads are woken here).
+  // null (threads and other schedulers' fibers are woken here).
   Fiber* send_from_timer(void* value);
 
   std::size_t capacity() const noexcept { return capacity_; }

@@ -121,6 +121,7 @@ TEST_P(ChannelTest, DeadlinesEndWaitsAndLeaveNothingInLine) {
     EXPECT_EQ(channel.receive_for(2 * kMs).status(), ChannelStatus::kTimedOut);
     EXPECT_EQ(channel.send_for(1, 2 * kMs), ChannelStatus::kTimedOut);
     EXPECT_EQ(channel.receive_for(-5).status(), ChannelStatus::kTimedOut);
+    EXPECT_EQ(channel.receive_until(INT64_MIN).status(), ChannelStatus::kTimedOut);
     // Neither stands in line any more.
     EXPECT_EQ(channel.try_send(1), ChannelStatus::kWouldBlock);
     EXPECT_EQ(channel.try_receive().status(), ChannelStatus::kWouldBlock);
@@ -247,6 +248,7 @@ TEST_P(ChannelTest, ThreadsAndFibersShareIt) {
     gc::ThreadScope scope;
     for (int i = 0; i < kValues; ++i) there.send(i);
     EXPECT_EQ(there.receive_for(1 * kMs).status(), ChannelStatus::kTimedOut);
+    EXPECT_EQ(there.receive_until(INT64_MIN).status(), ChannelStatus::kTimedOut);
     there.close();
   });
   std::int64_t sum = 0;

@@ -41,9 +41,9 @@ bool ClaimedWait::wait_as_thread(std::int64_t deadline_ns) {
         futex_wait(woken_, 0);
         continue;
       }
-      const std::int64_t left_ns = deadline_ns - os::now_ns();
-      if (left_ns > 0) {
-        futex_wait(woken_, 0, left_ns);
+      // Compared first: a deadline long past may be any number.
+      if (const std::int64_t now_ns = os::now_ns(); deadline_ns > now_ns) {
+        futex_wait(woken_, 0, deadline_ns - now_ns);
       } else if (claim()) {
         timed_out = true;
         return;

@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -60,11 +61,17 @@ class Group {
   }
   template <typename F>
   void go(const SpawnOptions& options, F&& function) {
-    running_.add(1);
-    spawn(options, [this, task = std::decay_t<F>(std::forward<F>(function))]() mutable {
-      task();
+    using Task = std::decay_t<F>;
+    // Made before it is counted, as a copy may throw; ended before done(), as what it captured must
+    // not outlive wait().
+    auto body = [this,
+                 task = std::optional<Task>(std::in_place, std::forward<F>(function))]() mutable {
+      (*task)();
+      task.reset();
       running_.done();
-    });
+    };
+    running_.add(1);
+    spawn(options, std::move(body));
   }
   // Suspends until all that began have ended. More may be started after it.
   void wait() { running_.wait(); }

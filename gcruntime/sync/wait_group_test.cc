@@ -3,8 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <optional>
+#include <stdexcept>
 #include <thread>
+#include <utility>
 
 #include "gcruntime/base/test_seed.h"
 #include "gcruntime/fiber/fiber_fixture.h"
@@ -93,6 +96,44 @@ TEST_P(WaitGroupTest, AGroupJoinsItsFibers) {
       group.go({.name = "late"}, [&sum] { sum += 1; });
     }
     EXPECT_EQ(sum, 1276);
+  });
+}
+
+TEST_P(WaitGroupTest, WhatAGroupsFunctionCapturedEndsBeforeWaitReturns) {
+  struct Captured {
+    explicit Captured(std::atomic<bool>* when_ended) : ended(when_ended) {}
+    Captured(Captured&& other) noexcept : ended(std::exchange(other.ended, nullptr)) {}
+    ~Captured() {
+      if (ended == nullptr) return;
+      const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(2);
+      while (std::chrono::steady_clock::now() < until) {
+      }
+      ended->store(true);
+    }
+    std::atomic<bool>* ended;
+  };
+  run([] {
+    for (int turn = 0; turn < 20; ++turn) {
+      std::atomic<bool> ended{false};
+      Group group;
+      group.go([captured = Captured(&ended)] { yield(); });
+      group.wait();
+      EXPECT_TRUE(ended);
+    }
+  });
+}
+
+TEST_P(WaitGroupTest, AFunctionThatCannotBeCopiedIsNotWaitedFor) {
+  struct Throws {
+    Throws() = default;
+    Throws(const Throws&) { throw std::runtime_error("copied"); }
+    Throws(Throws&&) noexcept {}
+    void operator()() const {}
+  };
+  run([] {
+    Group group;
+    const Throws throws;
+    EXPECT_THROW(group.go(throws), std::runtime_error);
   });
 }
 
