@@ -2,6 +2,7 @@
 // and over a table into those of others. Nodes are never made after the start: whatever is lost, is lost by
 // the collector. Oracle: count, sum and square sum of all nodes' numbers.
 #include <atomic>
+#include <vector>
 
 #include "gcruntime/gc/make.h"
 #include "gcruntime/gc/member.h"
@@ -55,13 +56,21 @@ class Gardener {
     node->right = grow(middle + 1, last);
     return node;
   }
-  void add_up(const Node* node, Sums& sums, unsigned depth) {
-    if (node == nullptr) return;
-    run_.expect(depth < kDeepest, "depth of a tree", node, depth, kDeepest);
-    run_.expect_equal(node->seal, seal_of(node->number), "seal of a node", node);
-    sums.add(node->number);
-    add_up(node->left.get(), sums, depth + 1);
-    add_up(node->right.get(), sums, depth + 1);
+  // Rotations and grafts make trees of any depth in time, so this does not recurse; a circle would show
+  // as more nodes than there are.
+  void add_up(const Node* tree, Sums& sums, std::uint64_t most) {
+    std::vector<const Node*> open;  // all of them in the tree, which the caller holds
+    if (tree != nullptr) open.push_back(tree);
+    while (!open.empty()) {
+      const Node* node = open.back();
+      open.pop_back();
+      run_.expect(sums.count < most, "nodes of all trees", node, sums.count, most);
+      run_.expect_equal(node->seal, seal_of(node->number), "seal of a node", node);
+      sums.add(node->number);
+      for (const Node* next : {node->left.get(), node->right.get()}) {
+        if (next != nullptr) open.push_back(next);
+      }
+    }
   }
 
   Node* turn(Node* tree) {
@@ -81,8 +90,6 @@ class Gardener {
   }
 
  private:
-  // Stacks are 256 KiB; trees are kept below this by refusing to hang what would be deeper.
-  static constexpr unsigned kDeepest = 400;
   static constexpr unsigned kDeepestGraft = 40;
 
   void mirror(Node* node, unsigned depth) {
@@ -191,13 +198,14 @@ void relinking(Run& run) {
       run.step();
     } while (run.more());
     Sums sums;
-    gardener.add_up(tree, sums, 0);
+    gardener.add_up(tree, sums, fibers * nodes);
     add(sums);
   });
   run.fibers(1, [&](unsigned, Random random) {
     Gardener gardener(run, random, *exchange);
     Sums sums;
-    for (gc::Atomic<Node>& place : exchange->places) gardener.add_up(place.load(), sums, 0);
+    for (gc::Atomic<Node>& place : exchange->places)
+      gardener.add_up(place.load(), sums, fibers * nodes);
     add(sums);
   });
   Sums expected;
