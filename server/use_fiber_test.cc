@@ -219,22 +219,38 @@ TEST_P(UseFiberTest, AContextOfTheProgramsOwn) {
 
 // Posts from a thread that is no worker reach a worker that goes to sleep, or sleeps already, while
 // its context has work. Each round posts once a worker has begun to block after the wait began.
+// A timer's wait that says when it was started: a cancel that comes before it would cancel nothing.
+struct AnnouncedWait {
+  using executor_type = asio::steady_timer::executor_type;
+  executor_type get_executor() const { return timer.get_executor(); }
+  template <typename Handler>
+  void operator()(Handler&& handler) {
+    timer.async_wait(std::forward<Handler>(handler));
+    started.store(true);
+  }
+  asio::steady_timer& timer;
+  std::atomic<bool>& started;
+};
+
 TEST_P(UseFiberTest, PostsFromOutsideAreSeenBySleepers) {
   in_handler([] {
     const fiber::Scheduler& scheduler = *fiber::Scheduler::current();
     for (int round = 0; round < 100; ++round) {
       asio::steady_timer forever(executor(), std::chrono::hours(1));
       const std::uint64_t sleeps = scheduler.stats().sleeps;
+      std::atomic<bool> started{false};
       std::atomic<bool> posted{false};
       std::thread outside([&] {
-        EXPECT_TRUE(spin_until([&] { return scheduler.stats().sleeps > sleeps; }));
+        EXPECT_TRUE(spin_until([&] { return started && scheduler.stats().sleeps > sleeps; }));
         asio::post(forever.get_executor(), [&] {
           posted = true;
           forever.cancel();
         });
       });
       error_code error;
-      forever.async_wait(use_fiber[error]);
+      auto token = use_fiber[error];
+      asio::async_initiate<decltype(token), void(error_code)>(AnnouncedWait{forever, started},
+                                                              token);
       EXPECT_EQ(error, asio::error::operation_aborted);
       EXPECT_TRUE(posted);
       outside.join();
