@@ -134,7 +134,7 @@ auto asio_rest(std::tuple<Values...>&& values) {
     return std::get<kSkip>(std::move(values));
   } else {
     return [&]<std::size_t... kIndex>(std::index_sequence<kIndex...>) {
-      return std::make_tuple(std::get<kSkip + kIndex>(std::move(values))...);
+      return std::make_tuple(std::move(std::get<kSkip + kIndex>(values))...);
     }
     (std::make_index_sequence<kCount>());
   }

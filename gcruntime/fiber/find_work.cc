@@ -13,10 +13,11 @@ namespace tailrace::fiber {
 namespace {
 
 constexpr std::uint32_t kGlobalTicks = 61;
-// A clock read is 40 ns, a poll 900: read it every 16 tasks, poll when 100 us have passed.
-constexpr std::uint32_t kClockTicks = 16;
+// A clock read is 40 ns, a poll 900: read it every 16 tasks, or less if these take long; poll when 100 us
+// have passed.
+constexpr std::uint32_t kMostClockTicks = 16;
 constexpr std::int64_t kPollEveryNs = 100'000;
-// The rescue rule: how often to look at the others, and how late one must be.
+// The rescue rule: after how many tasks, or how long, to look at the others, and how late one must be.
 constexpr std::uint32_t kRescueTicks = 64;
 constexpr std::int64_t kLateNs = 1'000'000;
 
@@ -26,7 +27,7 @@ constexpr int kStealRounds = 4;
 
 Entry Worker::next() {
   ++tick_;
-  if (tick_ % kClockTicks == 0) housekeep();
+  if (tick_ == housekeep_at_) housekeep();
   if (tick_ % kGlobalTicks == 0) {
     if (const Entry entry = take_global(1)) return found(entry);
   }
@@ -106,9 +107,18 @@ Entry Worker::steal() {
 
 void Worker::housekeep() {
   const std::int64_t now_ns = os::now_ns();
+  // Tasks that take long are counted in fewer, so that sockets and timers wait for one of them and not for
+  // sixteen.
+  const std::int64_t took_ns = now_ns - housekept_ns_;
+  housekept_ns_ = now_ns;
+  clock_ticks_ = took_ns <= kPollEveryNs
+                     ? std::min(clock_ticks_ * 2, kMostClockTicks)
+                     : static_cast<std::uint32_t>(
+                           std::max<std::int64_t>(clock_ticks_ * kPollEveryNs / took_ns, 1));
+  housekeep_at_ = tick_ + clock_ticks_;
   if (timers_.next_deadline_ns() <= now_ns) expire_timers(timers_, now_ns, /*try_only=*/false);
   if (now_ns - last_poll_ns_.load(std::memory_order_relaxed) >= kPollEveryNs) poll_now(now_ns);
-  if (tick_ % kRescueTicks == 0) rescue_others(now_ns);
+  if (tick_ - rescued_at_ >= kRescueTicks || now_ns - rescued_ns_ >= kLateNs) rescue_others(now_ns);
 }
 
 // Looks at the own poller without waiting.
@@ -138,6 +148,8 @@ void Worker::expire_timers(TimerHeap& timers, std::int64_t now_ns, bool try_only
 // here.
 void Worker::rescue_others(std::int64_t now_ns) {
   if (!scheduler_.options.rescue) return;
+  rescued_at_ = tick_;
+  rescued_ns_ = now_ns;
   const unsigned workers = scheduler_.options.workers;
   for (unsigned i = 1; i < workers; ++i) {
     Worker& other = *scheduler_.workers[(index_ + i) % workers];
@@ -205,7 +217,8 @@ bool Worker::sleep() {
   }
   block(timeout_ns);                // W4
   if (watch) sleepers.end_watch();  // U1
-  last_poll_ns_.store(os::now_ns(), std::memory_order_relaxed);
+  housekept_ns_ = os::now_ns();  // what it slept was not a task's time
+  last_poll_ns_.store(housekept_ns_, std::memory_order_relaxed);
   if (!sleepers.retract(index_)) searching_ = true;  // V1
   just_woke_ = true;
   drain_ready_list();

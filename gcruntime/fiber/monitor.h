@@ -44,7 +44,7 @@ class Monitor {
 
   void main();
   void look(std::int64_t now_ns);
-  void report(unsigned worker, const Seen& seen, std::int64_t now_ns);
+  void report(unsigned index, const Seen& seen, std::int64_t now_ns);
   void trace(std::int64_t now_ns) const;
 
   Scheduler::Impl& scheduler_;

@@ -145,8 +145,7 @@ std::string describe_code(const void* address) {
     return std::string(text);
   };
   const char* slash = std::strrchr(info.dli_fname, '/');
-  const std::string place =
-      (slash != nullptr ? slash + 1 : info.dli_fname) + offset_from(info.dli_fbase);
+  std::string place = (slash != nullptr ? slash + 1 : info.dli_fname) + offset_from(info.dli_fbase);
   if (info.dli_sname == nullptr) return place;
   int status = 0;
   char* readable = abi::__cxa_demangle(info.dli_sname, nullptr, nullptr, &status);

@@ -121,7 +121,13 @@ class Worker {
   base::SanitizerStack sanitizer_;
 
   // --- Finding work. ---
-  std::uint32_t tick_ = 0;
+  std::uint32_t tick_ = 0;  // entries looked for
+  // When to look at the clock next, how many ticks after the last time, and when that was.
+  std::uint32_t housekeep_at_ = 1;
+  std::uint32_t clock_ticks_ = 1;
+  std::int64_t housekept_ns_ = 0;
+  std::uint32_t rescued_at_ = 0;  // the tick and the time of the last look at the others
+  std::int64_t rescued_ns_ = 0;
   bool searching_ = false;
   bool just_woke_ = false;
   Perturbation perturb_;

@@ -30,19 +30,18 @@ class Member {
 
  public:
   Member() noexcept { store_initial_null(&slot_); }
-  // Implicit from T* (and derived), never from integers.
+  // Implicit from T* (and derived), never from integers. NOLINTBEGIN(google-explicit-constructor)
   template <typename U>
-  requires std::convertible_to<U*, T*> Member(U* object)
-  noexcept {  // NOLINT(google-explicit-constructor)
-    store(&slot_, static_cast<T*>(object));
-  }
-  Member(std::nullptr_t) noexcept { store_initial_null(&slot_); }  // NOLINT
+  requires std::convertible_to<U*, T*>
+  explicit(false) Member(U* object) noexcept { store(&slot_, static_cast<T*>(object)); }
+  Member(std::nullptr_t) noexcept { store_initial_null(&slot_); }
   Member(const Member& other) noexcept { store(&slot_, other.get()); }
   template <typename U>
-  requires std::convertible_to<U*, T*> Member(const Member<U>& other)
-  noexcept {  // NOLINT(google-explicit-constructor)
+  requires std::convertible_to<U*, T*>
+  explicit(false) Member(const Member<U>& other) noexcept {
     store(&slot_, static_cast<T*>(other.get()));
   }
+  // NOLINTEND(google-explicit-constructor)
   Member& operator=(const Member& other) noexcept {
     store(&slot_, other.get());
     return *this;

@@ -81,7 +81,8 @@ class Mutator {
   std::atomic<Status> status_{Status::kRunning};
   // Waits for start(), or has not been on a core since: the next stop lets it pass first.
   std::atomic<bool> held_{false};
-  bool signal_sent_ = false;  // collector only
+  // To this thread, for the stop under way.
+  std::atomic<bool> signal_sent_{false};
   int thread_id_ = 0;
   void* signal_stack_ = nullptr;
   // What sigaltstack had before the thread was attached.

@@ -42,8 +42,8 @@ class String {
       assign_long(copy_text(text), text.size());
     }
   }
-  String(const char* text)
-      : String(std::string_view(text)) {}  // NOLINT(google-explicit-constructor)
+  // NOLINTNEXTLINE(google-explicit-constructor)
+  String(const char* text) : String(std::string_view(text)) {}
   String(const String& other) noexcept { assign_words(other.word(0), other.word(1)); }
   String& operator=(const String& other) noexcept {
     assign_words(other.word(0), other.word(1));
@@ -111,9 +111,8 @@ class String {
     }
     return {reinterpret_cast<const char*>(first), word(1)};
   }
-  operator std::string_view() const noexcept {
-    return view();
-  }  // NOLINT(google-explicit-constructor)
+  // NOLINTNEXTLINE(google-explicit-constructor)
+  operator std::string_view() const noexcept { return view(); }
 
   friend bool operator==(const String& a, const String& b) noexcept { return a.view() == b.view(); }
   friend bool operator==(const String& a, std::string_view b) noexcept { return a.view() == b; }

@@ -36,6 +36,7 @@ constinit std::atomic<std::uint32_t> stop_request{0};
 namespace {
 
 constexpr std::int64_t kSignalAfterNs = 100'000;
+constexpr std::int64_t kYieldForNs = 2'000'000;
 constexpr std::int64_t kLetPassNs = 1'000'000;
 constexpr std::size_t kSignalStackBytes = 64 * 1024;
 
@@ -176,24 +177,32 @@ std::int64_t World::stop() {
     }
     return true;
   };
-  for (Mutator* each = first_; each != nullptr; each = each->next_) each->signal_sent_ = false;
+  for (Mutator* each = first_; each != nullptr; each = each->next_) {
+    each->signal_sent_.store(false, std::memory_order_relaxed);
+  }
   while (!all_stopped()) {
-    if (os::now_ns() - begin < kSignalAfterNs) {
+    const std::int64_t waited_ns = os::now_ns() - begin;
+    if (waited_ns < kSignalAfterNs) {
       __builtin_ia32_pause();
       continue;
     }
-    if (TAILRACE_TSAN) {
-      // Its handlers run late and on contexts of their own: polls only. A loop without one waits.
+    // Under TSan handlers run late and on contexts of their own: polls only. A loop without one waits.
+    for (Mutator* each = first_; each != nullptr && !TAILRACE_TSAN; each = each->next_) {
+      // Relaxed, as all of the word: it says only whether to signal again.
+      if (each->signal_sent_.load(std::memory_order_relaxed) || stopped(*each)) continue;
+      // Once: the handler answers, or leaves a mark that the section's exit answers. Set before it is
+      // sent, as the handler may take it back.
+      each->signal_sent_.store(true, std::memory_order_relaxed);
+      if (!send_signal(*each)) each->signal_sent_.store(false, std::memory_order_relaxed);
+    }
+    if (waited_ns < kYieldForNs) {
+      // More runnable threads than cores: the ones we wait for need this one.
       ::sched_yield();
-      continue;
+    } else {
+      // One that cannot answer now (the kernel pages something in for it) costs no core.
+      const timespec while_ns{0, kSignalAfterNs / 2};
+      ::nanosleep(&while_ns, nullptr);
     }
-    for (Mutator* each = first_; each != nullptr; each = each->next_) {
-      if (each->signal_sent_ || stopped(*each)) continue;
-      // Once: the handler answers, or leaves a mark that the section's exit answers.
-      each->signal_sent_ = send_signal(*each);
-    }
-    // More runnable threads than cores: the ones we wait for need this one.
-    ::sched_yield();
   }
   return os::now_ns() - begin;
 }
@@ -334,7 +343,8 @@ TAILRACE_NO_SANITIZE void World::on_signal(int, void*, void* context) noexcept {
     // In the middle of another signal's handler (a profiler's): the managed frames are out of sight. The
     // signal comes again when that handler returns, as it is blocked until then.
     ::sigaddset(&interrupted->uc_sigmask, stop_signal());
-    static_cast<void>(send_signal(*self));
+    // If the queue is full, stop() sends it again.
+    if (!send_signal(*self)) self->signal_sent_.store(false, std::memory_order_relaxed);
     return;
   }
   TAILRACE_CHECK(

@@ -2,7 +2,9 @@
 
 #include <sys/mman.h>
 
+#include <cerrno>
 #include <cstdint>
+#include <cstring>
 
 #include "gcruntime/base/check.h"
 
@@ -28,7 +30,14 @@ void release_reservation(void* address, std::size_t bytes) noexcept {
 }
 
 void decommit_memory(void* address, std::size_t bytes) noexcept {
-  TAILRACE_CHECK(::madvise(address, bytes, MADV_DONTNEED) == 0, "madvise on a reservation of ours");
+  if (::madvise(address, bytes, MADV_DONTNEED) == 0) return;
+  // Locked pages (mlockall) are refused: Linux 5.18 has an advice of its own for them.
+  TAILRACE_CHECK(errno == EINVAL, "madvise on a reservation of ours");
+#if !defined(MADV_DONTNEED_LOCKED)
+  constexpr int MADV_DONTNEED_LOCKED = 24;  // NOLINT(readability-identifier-naming): the kernel's
+#endif
+  if (::madvise(address, bytes, MADV_DONTNEED_LOCKED) == 0) return;
+  std::memset(address, 0, bytes);
 }
 
 void prefer_huge_pages(void* address, std::size_t bytes) noexcept {

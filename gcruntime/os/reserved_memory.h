@@ -14,7 +14,8 @@ inline constexpr std::size_t kHugePageBytes = std::size_t{2} << 20;
 void* reserve_memory(std::size_t bytes, std::size_t alignment) noexcept;
 // Gives a whole reservation back.
 void release_reservation(void* address, std::size_t bytes) noexcept;
-// Drops the pages behind the range: they read as zero afterwards, and no longer count as resident.
+// Drops the pages behind the range: they read as zero afterwards, and no longer count as resident
+// (but for locked ones, on kernels before 5.18, which are only cleared).
 void decommit_memory(void* address, std::size_t bytes) noexcept;
 // Asks for 2 MiB pages. Only a hint: kernels may be set to refuse.
 void prefer_huge_pages(void* address, std::size_t bytes) noexcept;
