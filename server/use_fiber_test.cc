@@ -108,6 +108,8 @@ class UseFiberTest : public testing::TestWithParam<unsigned> {
   void in_handler(const std::function<void()>& body) { in_handler_of(GetParam(), body); }
 };
 INSTANTIATE_TEST_SUITE_P(Workers, UseFiberTest, testing::Values(1u, 2u, 4u));
+using UseFiberPeersTest = UseFiberTest;
+INSTANTIATE_TEST_SUITE_P(Workers, UseFiberPeersTest, testing::Values(2u, 4u));
 
 TEST_P(UseFiberTest, ATimerIsWaitedFor) {
   in_handler([] {
@@ -297,8 +299,7 @@ TEST_P(UseFiberTest, OutboundClientsUnderStealing) {
 }
 
 // The fiber spins until its own worker's context has run a handler: somebody else must do it.
-TEST_P(UseFiberTest, ASpinningWorkersContextIsServedByAnother) {
-  if (GetParam() == 1) GTEST_SKIP() << "needs a second worker";
+TEST_P(UseFiberPeersTest, ASpinningWorkersContextIsServedByAnother) {
   in_handler([] {
     for (int round = 0; round < 5; ++round) {
       std::atomic<bool> expired{false};
@@ -311,8 +312,7 @@ TEST_P(UseFiberTest, ASpinningWorkersContextIsServedByAnother) {
 }
 
 // A fiber that was moved starts operations of an object whose worker may sleep.
-TEST_P(UseFiberTest, OperationsOfASleepingWorkersObject) {
-  if (GetParam() == 1) GTEST_SKIP() << "needs a second worker";
+TEST_P(UseFiberPeersTest, OperationsOfASleepingWorkersObject) {
   in_handler([] {
     // The object's worker is this one; fibers on others use it, one after the other.
     asio::steady_timer timer(executor());

@@ -1,7 +1,12 @@
-// Checks abort with their text and values; the spin lock excludes; the thread-local words are each thread's
-// own.
+// Checks abort with their text and values; the spin lock excludes and lets its holder run; the
+// thread-local words are each thread's own.
 #include <gtest/gtest.h>
 
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <mutex>
 #include <string>
@@ -11,6 +16,18 @@
 #include "gcruntime/base/check.h"
 #include "gcruntime/base/spin_lock.h"
 #include "gcruntime/base/thread_state.h"
+
+namespace {
+thread_local std::atomic<int>* yields_of_this_thread = nullptr;
+}
+
+// In front of the C library's, for the whole test program: counts for the thread that asks for it.
+extern "C" int sched_yield() noexcept {
+  if (yields_of_this_thread != nullptr) {
+    yields_of_this_thread->fetch_add(1, std::memory_order_relaxed);
+  }
+  return static_cast<int>(::syscall(SYS_sched_yield));
+}
 
 namespace tailrace::base {
 namespace {
@@ -58,6 +75,23 @@ TEST(SpinLock, Excludes) {
   EXPECT_FALSE(lock.try_lock());
   lock.unlock();
   EXPECT_TRUE(lock.try_lock());
+}
+
+// The holder may wait for the very processor on which somebody waits for the lock.
+TEST(SpinLock, WhoeverWaitsForLongGivesUpItsProcessor) {
+  SpinLock lock;
+  std::atomic<int> yields{0};
+  lock.lock();
+  std::thread waiting([&] {
+    yields_of_this_thread = &yields;
+    const std::lock_guard guard(lock);
+    yields_of_this_thread = nullptr;
+  });
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (yields == 0 && std::chrono::steady_clock::now() < give_up) std::this_thread::yield();
+  lock.unlock();
+  waiting.join();
+  EXPECT_GT(yields, 0);
 }
 
 TEST(ThreadState, IsEachThreadsOwn) {

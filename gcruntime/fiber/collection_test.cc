@@ -2,14 +2,15 @@
 // stopped at any place between switches, and each fiber's allocations are counted as its own.
 #include <gtest/gtest.h>
 
-#include <cstring>
 #include <vector>
 
 #include "gcruntime/fiber/fiber_fixture.h"
 #include "gcruntime/fiber/fiber_record.h"
+#include "gcruntime/fiber/test_pattern.h"
 #include "gcruntime/gc/allocate.h"
 #include "gcruntime/gc/collect.h"
 #include "gcruntime/gc/mutator.h"
+#include "gcruntime/gc/test_support.h"
 #include "gcruntime/heap/size_class.h"
 
 namespace tailrace::fiber {
@@ -17,24 +18,6 @@ namespace {
 
 using CollectionTest = FiberTest;
 TAILRACE_FIBER_TESTS(CollectionTest);
-
-constexpr std::size_t kBytes = 64;
-
-// A managed object with a pattern; freed slots are reused by churn(), which writes another one.
-unsigned char* make_pattern(unsigned char value) {
-  auto* object = static_cast<unsigned char*>(gc::allocate_noscan(kBytes));
-  std::memset(object, value, kBytes);
-  return object;
-}
-bool has_pattern(const unsigned char* object, unsigned char value) {
-  for (std::size_t i = 0; i < kBytes; ++i) {
-    if (object[i] != value) return false;
-  }
-  return true;
-}
-void churn() {
-  for (int i = 0; i < 2000; ++i) make_pattern(0xEE);
-}
 
 bool publish_fiber(Fiber* fiber, void* place) {
   static_cast<std::atomic<Fiber*>*>(place)->store(fiber);
@@ -64,7 +47,7 @@ TEST_P(CollectionTest, ParkedReadyAndNewFibersKeepWhatTheyHold) {
             [object = make_pattern(value), value] { EXPECT_TRUE(has_pattern(object, value)); }));
       }
       gc::collect();
-      churn();
+      reuse_freed_slots();
       collected = true;
       ready(parked.load());
       holds_parked.join();
@@ -127,7 +110,7 @@ TAILRACE_NOINLINE void wait_at(const char* stack_pointer, std::atomic<int>& arri
 }
 
 TEST_P(CollectionTest, AStackThatIsUsedToItsEndIsNotScannedBeyondIt) {
-  if (TAILRACE_TSAN) GTEST_SKIP() << "threads are stopped at polls only";
+  TAILRACE_SKIP_WITHOUT_STOP_SIGNALS();
   scheduler();
   std::atomic<int> arrived{0};
   std::atomic<int> go_on{0};
@@ -158,7 +141,7 @@ TEST_P(CollectionDeathTest, AFiberDoesNotSuspendInANativeScope) {
 #endif
 
 TEST_P(CollectionTest, AllocationsAreCountedPerFiber) {
-  const std::uint64_t slot = heap::kSizeClassTable[heap::size_class_of(kBytes)].bytes;
+  const std::uint64_t slot = heap::kSizeClassTable[heap::size_class_of(kPatternBytes)].bytes;
   run([&] {
     std::vector<JoinHandle> handles;
     for (int id = 0; id < 10; ++id) {

@@ -31,6 +31,7 @@ Scheduler& current_scheduler() {
 JoinHandle spawn(Scheduler& scheduler, const SpawnOptions& options, const Closure& closure,
                  void* source) {
   Scheduler::Impl& impl = *scheduler.impl_;
+  auto* control = new JoinControl;  // may throw: before anything is counted
   const unsigned size_class =
       options.stack_bytes == 0 ? impl.default_class : StackPool::class_of(options.stack_bytes);
   Fiber* fiber = nullptr;
@@ -56,7 +57,6 @@ JoinHandle spawn(Scheduler& scheduler, const SpawnOptions& options, const Closur
   fiber->job = nullptr;
   fiber->closure = &closure;
   fiber->payload = reinterpret_cast<void*>(payload);
-  auto* control = new JoinControl;
   fiber->control = control;
   // [fiber.list] Scanned from before the captures move: they may leave their old place by it.
   // Relaxed: the record is kReady already, and a scan is right with the old value until the move.

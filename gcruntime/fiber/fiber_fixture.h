@@ -12,6 +12,7 @@
 
 #include "gcruntime/fiber/fiber.h"
 #include "gcruntime/fiber/scheduler.h"
+#include "gcruntime/gc/test_support.h"
 
 namespace tailrace::fiber {
 
@@ -24,6 +25,7 @@ bool spin_until(Condition&& condition) {
   const auto give_up = std::chrono::steady_clock::now() + kGiveUp;
   while (!condition()) {
     if (std::chrono::steady_clock::now() > give_up) return false;
+    gc::test::poll_without_stop_signals();
     std::this_thread::yield();
   }
   return true;
@@ -80,5 +82,8 @@ inline std::string worker_name(const testing::TestParamInfo<unsigned>& info) {
 }
 #define TAILRACE_FIBER_TESTS(fixture) \
   INSTANTIATE_TEST_SUITE_P(Workers, fixture, testing::Values(1u, 2u, 4u), worker_name)
+// Of what one worker does to another.
+#define TAILRACE_FIBER_PEERS_TESTS(fixture) \
+  INSTANTIATE_TEST_SUITE_P(Workers, fixture, testing::Values(2u, 4u), worker_name)
 
 }  // namespace tailrace::fiber

@@ -15,7 +15,9 @@ namespace tailrace::fiber {
 
 class GlobalQueue {
  public:
-  void push(const Entry* entries, std::size_t count) {
+  // Noexcept: its callers have taken the fibers out of some line. Without memory to queue them the
+  // program stops, rather than that they are lost.
+  void push(const Entry* entries, std::size_t count) noexcept {
     std::lock_guard lock(mutex_);
     const std::size_t size = size_.load(std::memory_order_relaxed);  // under the lock
     if (size + count > ring_.size()) grow(size, size + count);

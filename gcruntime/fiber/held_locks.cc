@@ -83,7 +83,9 @@ F* behind(std::atomic<F*>& place, const char* name) noexcept {
   F* function = place.load(std::memory_order_relaxed);
   if (function == nullptr) [[unlikely]] {
     function = reinterpret_cast<F*>(::dlsym(RTLD_NEXT, name));
-    if (function == nullptr) std::abort();
+    TAILRACE_CHECK(function != nullptr,
+                   "no C library behind the counted pthread locks: do not link debug builds with "
+                   "-static, or use the release preset");
     place.store(function, std::memory_order_relaxed);
   }
   return function;

@@ -8,6 +8,11 @@
 // Not: malloc and stdio, which lock by other means; a condition variable's wait, which hands its
 // mutex back as it took it. The scheduler's own locks are taken and released in the scheduler
 // context, after the count was looked at, or by fibers that release them before they suspend.
+//
+// Libraries, dlopened ones too, find our functions before the C library's as the linker exports what
+// a shared library also defines, so they are counted; not counted is a library opened with
+// RTLD_DEEPBIND or dlmopen, nor any if a version script hides our names; a program linked with
+// -static has no function behind ours and stops at its first lock.
 #pragma once
 
 #include <cstdint>

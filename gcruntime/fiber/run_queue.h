@@ -20,6 +20,12 @@ class RunQueue {
  public:
   static constexpr std::uint32_t kCapacity = 256;
   static constexpr std::uint32_t kHalf = kCapacity / 2;
+  // So the slot after that of position 2^32 - 1 is that of position 0.
+  static_assert((std::uint64_t{1} << 32) % kCapacity == 0);
+
+  RunQueue() = default;
+  // For tests: where its positions begin.
+  explicit RunQueue(std::uint32_t position) noexcept : head_(position), tail_(position) {}
 
   // Owner. False when full. `order`: release where nobody needs to be woken for the entry, seq_cst
   // where a look at the sleepers follows [fiber.sleep].

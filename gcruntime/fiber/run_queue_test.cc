@@ -49,10 +49,35 @@ TEST(RunQueue, TakesHalfWhenFull) {
   EXPECT_EQ(queue->pop(), Entry{RunQueue::kHalf + 1});
 }
 
-// Each entry comes out exactly once, whoever takes it.
+// Positions run over 2^32: with few entries in it, with a full ring, and for each way out.
+TEST(RunQueue, PositionsRunOver) {
+  Entry out[RunQueue::kHalf];
+  for (std::uint32_t before = 0; before <= RunQueue::kCapacity + 3; ++before) {
+    auto queue = std::make_unique<RunQueue>(0u - before);
+    EXPECT_TRUE(queue->empty());
+    EXPECT_EQ(queue->pop(), 0u);
+    EXPECT_EQ(queue->steal(out), 0u);
+    for (Entry i = 1; i <= RunQueue::kCapacity; ++i) {
+      ASSERT_TRUE(queue->push(i, std::memory_order_release)) << before;
+      ASSERT_EQ(queue->size(), i);
+    }
+    ASSERT_FALSE(queue->push(1, std::memory_order_release)) << before;
+    ASSERT_EQ(queue->take_half(out), RunQueue::kHalf);
+    for (Entry i = 0; i < RunQueue::kHalf; ++i) ASSERT_EQ(out[i], i + 1) << before;
+    Entry next = RunQueue::kHalf + 1;
+    ASSERT_EQ(queue->pop(), next++);
+    while (const std::uint32_t count = queue->steal(out)) {
+      for (std::uint32_t i = 0; i < count; ++i) ASSERT_EQ(out[i], next++) << before;
+    }
+    EXPECT_EQ(next, RunQueue::kCapacity + 1);
+    EXPECT_TRUE(queue->empty());
+  }
+}
+
+// Each entry comes out exactly once, whoever takes it; positions run over on the way.
 TEST(RunQueue, NothingIsLostOrDoubledAmongThieves) {
   constexpr Entry kEntries = 400'000;
-  auto queue = std::make_unique<RunQueue>();
+  auto queue = std::make_unique<RunQueue>(0u - 100'000u);
   std::vector<std::atomic<std::uint8_t>> seen(kEntries + 1);
   std::atomic<Entry> taken{0};
   const auto take = [&](Entry entry) {

@@ -15,6 +15,8 @@ namespace {
 
 using SchedulerTest = FiberTest;
 TAILRACE_FIBER_TESTS(SchedulerTest);
+using SchedulerPeersTest = FiberTest;
+TAILRACE_FIBER_PEERS_TESTS(SchedulerPeersTest);
 
 class FunctionJob : public Job {
  public:
@@ -100,8 +102,7 @@ TEST_P(SchedulerTest, StealingSpreadsWhatOneWorkerSubmits) {
   EXPECT_TRUE(spin_until([&] { return in_time == static_cast<int>(workers()); }));
 }
 
-TEST_P(SchedulerTest, SubmittingWakesASleeper) {
-  if (workers() == 1) GTEST_SKIP() << "needs a second worker";
+TEST_P(SchedulerPeersTest, SubmittingWakesASleeper) {
   std::atomic<int> ran{0};
   FunctionJob job([&] { ++ran; });
   run([&] {
@@ -231,8 +232,7 @@ TEST_P(SchedulerTest, PolledEntriesRunAndOthersAreWokenForThem) {
   scheduler().stop();
 }
 
-TEST_P(SchedulerTest, APollOfSeveralWakesASleeper) {
-  if (workers() == 1) GTEST_SKIP() << "needs a second worker";
+TEST_P(SchedulerPeersTest, APollOfSeveralWakesASleeper) {
   FakeNetpoll netpoll;
   SchedulerOptions options;
   options.netpoll = &netpoll;
@@ -269,10 +269,52 @@ TEST_P(SchedulerTest, PollsWhileFibersKeepTheWorkersBusy) {
   scheduler().stop();
 }
 
+// With one worker the order is fixed: a socket waits until the slice that runs has ended and those who were
+// ready before it had theirs; not for as many slices as lie between two looks at the clock when they are
+// short.
+class LoneWorkerTest : public SchedulerTest {};
+INSTANTIATE_TEST_SUITE_P(Workers, LoneWorkerTest, testing::Values(1u), worker_name);
+TEST_P(LoneWorkerTest, PollsAfterEachSliceWhenSlicesAreLong) {
+  FakeNetpoll netpoll;
+  SchedulerOptions options;
+  options.netpoll = &netpoll;
+  start(options);
+  constexpr int kBusy = 3;
+  std::atomic<int> slices{0};
+  std::atomic<int> ran_at{0};
+  std::atomic<bool> ended{false};
+  FunctionJob job([&] { ran_at = slices.load(); });
+  run([&] {
+    std::vector<JoinHandle> busy;
+    for (int i = 0; i < kBusy; ++i) {
+      busy.push_back(spawn([&] {
+        while (!ended) {
+          ++slices;
+          const auto begin = std::chrono::steady_clock::now();
+          while (std::chrono::steady_clock::now() - begin < std::chrono::microseconds(300)) {
+          }
+          yield();
+        }
+      }));
+    }
+    for (int round = 0; round < 10; ++round) {
+      const int begin = slices;
+      EXPECT_TRUE(yield_until([&] { return slices - begin > 40; }));
+      ran_at = 0;
+      const int added_at = slices;
+      netpoll.add(0, static_cast<Job*>(&job));
+      EXPECT_TRUE(yield_until([&] { return ran_at != 0; }));
+      EXPECT_LE(ran_at - added_at, 2 * kBusy);
+    }
+    ended = true;
+    for (JoinHandle& handle : busy) handle.join();
+  });
+  scheduler().stop();
+}
+
 // --- The rescue rule -----------------------------------------------------------------------------
 
-TEST_P(SchedulerTest, AStuckWorkersPollerIsServedByAnother) {
-  if (workers() == 1) GTEST_SKIP() << "needs a second worker";
+TEST_P(SchedulerPeersTest, AStuckWorkersPollerIsServedByAnother) {
   FakeNetpoll netpoll;
   SchedulerOptions options;
   options.netpoll = &netpoll;
@@ -301,8 +343,7 @@ TEST_P(SchedulerTest, AStuckWorkersPollerIsServedByAnother) {
   scheduler().stop();
 }
 
-TEST_P(SchedulerTest, AStuckWorkersTimersAreServedByAnother) {
-  if (workers() == 1) GTEST_SKIP() << "needs a second worker";
+TEST_P(SchedulerPeersTest, AStuckWorkersTimersAreServedByAnother) {
   run([] {
     for (int round = 0; round < 10; ++round) {
       std::atomic<bool> slept{false};

@@ -11,6 +11,6 @@ set(fiber_tests
   allocs_per_run_test.cc collection_test.cc fake_netpoll.h fiber_fixture.h fiber_test.cc held_locks_test.cc
   exception_test.cc overflow_test.cc spawn_test.cc stack_trimmer_test.cc run_queue_test.cc
   scheduler_test.cc stack_pool_test.cc timed_wait_test.cc timer_heap_test.cc
-  monitor_test.cc wait_times_test.cc worker_count_test.cc)
+  monitor_test.cc test_pattern.h wait_times_test.cc worker_count_test.cc)
 # Their thread-locals are named in assembly, which link-time optimisation does not see.
 set_source_files_properties(fiber/current_worker.cc fiber/held_locks.cc PROPERTIES COMPILE_OPTIONS -fno-lto)

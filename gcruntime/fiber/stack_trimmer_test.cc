@@ -84,15 +84,22 @@ TEST_P(TrimTest, ADeepFiberIsBackToItsOwnAfterTwoParkedCycles) {
   });
 }
 
+// A fiber that has used its stack and is parked then; null if it never was.
+JoinHandle park_deep(std::atomic<Fiber*>& place) {
+  JoinHandle deep = spawn([&place] {
+    touch(kDeep);
+    park(WaitReason::kOther, publish_fiber, &place);
+  });
+  static_cast<void>(yield_until([&] { return place.load() != nullptr; }));
+  return deep;
+}
+
 TEST_P(TrimTest, WithoutCyclesTheTickDoesIt) {
   start(with_tick(1'000'000));
   run([&] {
     std::atomic<Fiber*> place{nullptr};
-    JoinHandle deep = spawn([&] {
-      touch(kDeep);
-      park(WaitReason::kOther, publish_fiber, &place);
-    });
-    ASSERT_TRUE(yield_until([&] { return place.load() != nullptr; }));
+    JoinHandle deep = park_deep(place);
+    ASSERT_NE(place.load(), nullptr);
     Fiber* fiber = place;
     EXPECT_TRUE(yield_until([&] { return resident_bytes(fiber) <= used_bytes(fiber); }));
     ready(fiber);
@@ -120,11 +127,8 @@ TEST_P(TrimTest, WithoutATickNothingIsTrimmed) {
   start(with_tick(0));
   run([&] {
     std::atomic<Fiber*> place{nullptr};
-    JoinHandle deep = spawn([&] {
-      touch(kDeep);
-      park(WaitReason::kOther, publish_fiber, &place);
-    });
-    ASSERT_TRUE(yield_until([&] { return place.load() != nullptr; }));
+    JoinHandle deep = park_deep(place);
+    ASSERT_NE(place.load(), nullptr);
     gc::collect();
     gc::collect();
     EXPECT_GE(resident_bytes(place), kDeep);

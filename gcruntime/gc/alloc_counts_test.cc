@@ -14,17 +14,14 @@
 #include "gcruntime/gc/mem_stats.h"
 #include "gcruntime/gc/mutator.h"
 #include "gcruntime/gc/string.h"
+#include "gcruntime/gc/test_support.h"
 #include "gcruntime/gc/vector.h"
 #include "gcruntime/gc/world.h"
 
 namespace tailrace::gc {
 namespace {
 
-struct Node {
-  Member<Node> next;
-  std::int64_t value = 0;
-};
-BOOST_DESCRIBE_STRUCT(Node, (), (next, value))
+using test::Node;
 
 struct Number {
   std::int64_t value = 0;

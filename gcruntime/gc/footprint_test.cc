@@ -22,14 +22,9 @@ namespace tailrace::gc {
 namespace {
 
 using test::in_own_frame;
+using test::Node;
 
 constexpr std::uint64_t kMebibyte = std::uint64_t{1} << 20;
-
-struct Node {
-  Member<Node> next;
-  std::int64_t value = 0;
-};
-BOOST_DESCRIBE_STRUCT(Node, (), (next, value))
 
 // A large object in a cycle: the block and its holder point at each other.
 struct Holder {
@@ -44,18 +39,20 @@ Holder* make_holder(std::size_t bytes) {
   return holder;
 }
 
-// 0: not to be had, or not ours alone.
+// Without what is mapped from files, which stays or goes as the page cache likes. 0: not to be had, or not
+// ours alone.
 std::uint64_t resident_bytes() {
 #if TAILRACE_ASAN || TAILRACE_TSAN || defined(TAILRACE_VERIFY)
   return 0;
 #else
   unsigned long long pages = 0;
   unsigned long long resident = 0;
+  unsigned long long shared = 0;
   std::FILE* file = std::fopen("/proc/self/statm", "re");
   if (file == nullptr) return 0;
-  if (std::fscanf(file, "%llu %llu", &pages, &resident) != 2) resident = 0;
+  if (std::fscanf(file, "%llu %llu %llu", &pages, &resident, &shared) != 3) resident = shared;
   std::fclose(file);
-  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  return (resident - shared) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 #endif
 }
 
@@ -64,26 +61,34 @@ std::uint64_t held_bytes() {
   return stats.heap_sys - stats.heap_released;
 }
 
+// What is resident beside the heap and grows with it or with its first use: its tables, the mark queue,
+// stacks. Measured: 4 MiB.
+constexpr std::uint64_t kBeside = 6 * kMebibyte;
+
 class FootprintTest : public testing::Test {
  protected:
   FootprintTest() { free_os_memory(); }
   ThreadScope scope_;
 };
 
-// Sizes from 32 KiB to 64 MiB, as many small as large ones; at most 96 MiB live. Without merging, or with the
-// wrong fit, the range falls to pieces and grows with every step.
+// Sizes from 32 KiB to 64 MiB, as many small as large ones; at most 96 MiB live, as much garbage before each
+// cycle, so that one seed gives one figure. Without merging the range falls to pieces and grows
+// with every step (to 6.2 times what lives).
 TEST_F(FootprintTest, LargeObjectsComeAndGoWithoutFragmentation) {
   const std::uint64_t seed = base::test_seed();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random(seed);
   std::uniform_real_distribution<double> log_bytes(15, 26);
   constexpr std::uint64_t kMostLive = 96 * kMebibyte;
+  const int percent = set_percent(-1);
+  collect();  // one that is due already
   const std::uint64_t before = read_mem_stats().heap_sys;
   std::uint64_t after_half = 0;
   constexpr int kSteps = 300;
   in_own_frame([&] {
     Root<Vector<Member<Holder>>> live;
     std::uint64_t live_bytes = 0;
+    std::uint64_t made_bytes = 0;  // since the last cycle
     for (int step = 0; step < kSteps; ++step) {
       const auto bytes = static_cast<std::size_t>(std::exp2(log_bytes(random)));
       while (live_bytes + bytes > kMostLive) {
@@ -92,18 +97,24 @@ TEST_F(FootprintTest, LargeObjectsComeAndGoWithoutFragmentation) {
         (*live)[victim] = live->back();
         live->pop_back();
       }
+      if (made_bytes + bytes > kMostLive) {
+        collect();
+        made_bytes = 0;
+      }
+      made_bytes += bytes;
       Holder* holder = make_holder(bytes);
       live->push_back(holder);
       live_bytes += holder->block.capacity() * sizeof(Member<Holder>);
       if (step == kSteps / 2) after_half = read_mem_stats().heap_sys;
     }
-    // Address space: twice what a heap may be that lives on 96 MiB, however late its cycles come. And no
-    // growth with time.
-    EXPECT_LE(read_mem_stats().heap_sys, before + 6 * kMostLive);
-    EXPECT_LE(read_mem_stats().heap_sys, after_half + 2 * kMostLive);
+    // Address space: what lives, as much garbage, and three quarters of both in holes (20 seeds: 2.3 to 3.2
+    // times what lives). In the second half hardly more than one of the largest found no hole.
+    EXPECT_LE(read_mem_stats().heap_sys, before + 7 * kMostLive / 2);
+    EXPECT_LE(read_mem_stats().heap_sys, after_half + kMostLive);
   });
+  set_percent(percent);
   free_os_memory();
-  EXPECT_LE(held_bytes(), 4 * kMebibyte);
+  EXPECT_LE(held_bytes(), kMebibyte);
 }
 
 // Go's test of physical memory: every other block of 64 KiB lives on. What is resident afterwards is what
@@ -122,17 +133,18 @@ TEST_F(FootprintTest, ASwissCheeseGivesItsHolesBack) {
   const std::size_t released = free_os_memory();
   EXPECT_GE(released, std::size_t{kBlocks} / 2 * 60 * 1024);
   const MemStats stats = read_mem_stats();
-  const std::uint64_t most = stats.heap_live + stats.heap_live / 10 + kMebibyte;
-  EXPECT_LE(stats.heap_sys - stats.heap_released, most);
+  // Measured: 32 KiB over what lives. Holes that were kept would double it.
+  const std::uint64_t held = stats.heap_sys - stats.heap_released;
+  EXPECT_LE(held, stats.heap_live + stats.heap_live / 50);
   if (resident != 0) {
-    EXPECT_LE(resident_bytes(), resident + most + 4 * kMebibyte);
+    EXPECT_LE(resident_bytes(), resident + held + kBeside);
   }
   // The holes are whole again for whoever needs them: no more address space than before.
   const std::uint64_t sys = stats.heap_sys;
   in_own_frame([&] {
     for (int i = 0; i < kBlocks / 2; ++i) kept->push_back(make_holder(64 * 1024));
   });
-  EXPECT_LE(read_mem_stats().heap_sys, sys + 4 * kMebibyte);
+  EXPECT_LE(read_mem_stats().heap_sys, sys + kMebibyte);
   set_percent(percent);
 }
 
@@ -156,11 +168,10 @@ TEST_F(FootprintTest, ASpikeIsGivenBackOnDemand) {
   free_os_memory();
   const MemStats stats = read_mem_stats();
   // The promise is a tenth over live and goal; kept nodes stand close, so it holds of live alone.
-  const std::uint64_t most = stats.heap_live + stats.heap_live / 10 + 2 * kMebibyte;
-  EXPECT_LE(stats.heap_sys - stats.heap_released, most);
-  EXPECT_LE(stats.heap_sys - stats.heap_released, (stats.heap_live + stats.next_gc) / 10 * 11);
+  const std::uint64_t held = stats.heap_sys - stats.heap_released;
+  EXPECT_LE(held, stats.heap_live + stats.heap_live / 10);
   if (resident != 0) {
-    EXPECT_LE(resident_bytes(), resident + most + 16 * kMebibyte);  // tables, mark queue
+    EXPECT_LE(resident_bytes(), resident + held + kBeside);
   }
 }
 

@@ -14,16 +14,13 @@
 #include "gcruntime/gc/map.h"
 #include "gcruntime/gc/root.h"
 #include "gcruntime/gc/string.h"
+#include "gcruntime/gc/test_support.h"
 #include "gcruntime/heap/page_map.h"
 
 namespace tailrace::gc {
 namespace {
 
-struct Node {
-  Member<Node> self;
-  std::int64_t value = 0;
-};
-BOOST_DESCRIBE_STRUCT(Node, (), (self, value))
+using test::Node;
 
 class MapChurnTest : public testing::Test {
  protected:
@@ -94,7 +91,7 @@ TEST_F(MapChurnTest, AgreesWithStdUnorderedMapWhileCyclesRun) {
     const bool grow = random() % 8 < (step / 10'000 % 2 == 0 ? 5u : 3u);
     if (grow && expected.size() < kMost) {
       Node* node = make<Node>();
-      node->self = node;
+      node->next = node;
       node->value = step;
       ASSERT_EQ(map->insert_or_assign(String{std::string_view(key)}, node),
                 expected.count(key) == 0);
@@ -106,7 +103,7 @@ TEST_F(MapChurnTest, AgreesWithStdUnorderedMapWhileCyclesRun) {
     const Member<Node>* found = map->find(key);
     ASSERT_EQ(found != nullptr, expected.count(key) != 0);
     if (found != nullptr) {
-      ASSERT_EQ((*found)->self.get(), found->get());
+      ASSERT_EQ((*found)->next.get(), found->get());
       ASSERT_EQ((*found)->value, step);
     }
     if (step % 5000 == 0) {
@@ -118,7 +115,7 @@ TEST_F(MapChurnTest, AgreesWithStdUnorderedMapWhileCyclesRun) {
     const auto known = expected.find(std::string(entry.key.view()));
     ASSERT_NE(known, expected.end());
     ASSERT_EQ(entry.value->value, known->second);
-    ASSERT_EQ(entry.value->self.get(), entry.value.get());
+    ASSERT_EQ(entry.value->next.get(), entry.value.get());
     ++visited;
   }
   EXPECT_EQ(visited, expected.size());

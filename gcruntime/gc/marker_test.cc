@@ -24,9 +24,9 @@
 namespace tailrace::gc {
 namespace {
 
-using test::call_deep;
 using test::Disguised;
 using test::in_own_frame;
+using test::is_allocated;
 
 struct Node {
   Member<Node> left;
@@ -39,17 +39,6 @@ Node* make_node(std::int64_t value) {
   Node* node = make<Node>();
   node->value = value;
   return node;
-}
-// Looks from frames below all that the next cycle scans: in the caller's a word of the answer, the slot's
-// address, would stay and keep the object.
-bool is_allocated(Disguised object) {
-  bool allocated = false;
-  auto look = [&] {
-    const heap::ObjectPlace place = heap::find_object(object.address());
-    allocated = place.slot != 0 && place.allocated();
-  };
-  call_deep(look);
-  return allocated;
 }
 
 class MarkerTest : public testing::Test {

@@ -13,6 +13,7 @@
 #include "gcruntime/gc/make.h"
 #include "gcruntime/gc/mutator.h"
 #include "gcruntime/gc/root.h"
+#include "gcruntime/gc/test_support.h"
 
 namespace tailrace::gc {
 namespace {
@@ -123,6 +124,7 @@ TEST_F(MemberTest, ReadersSeeWholeVersionsWhileAWriterPublishes) {
         ASSERT_GE(version->number, last);
         last = version->number;
         for (const std::int64_t copy : version->copies) ASSERT_EQ(copy, last);
+        test::poll_without_stop_signals();
       }
     });
   }

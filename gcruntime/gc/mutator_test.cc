@@ -22,7 +22,6 @@
 #include "gcruntime/gc/root.h"
 #include "gcruntime/gc/test_hideout.h"
 #include "gcruntime/gc/test_support.h"
-#include "gcruntime/heap/page_map.h"
 
 namespace tailrace::gc {
 namespace {
@@ -30,23 +29,10 @@ namespace {
 using test::Disguised;
 using test::Hideout;
 using test::in_own_frame;
-
-struct Node {
-  Member<Node> next;
-  std::int64_t value = 0;
-};
-BOOST_DESCRIBE_STRUCT(Node, (), (next, value))
-
-Node* make_node(std::int64_t value) {
-  Node* node = make<Node>();
-  node->value = value;
-  return node;
-}
-
-bool is_allocated(Disguised object) {
-  const heap::ObjectPlace place = heap::find_object(object.address());
-  return place.slot != 0 && place.allocated();
-}
+using test::is_allocated;
+using test::join;
+using test::make_node;
+using test::Node;
 
 // Waits without being a burden on whoever must run.
 template <typename Condition>
@@ -54,10 +40,6 @@ void wait_until(Condition&& condition) {
   native([&] {
     while (!condition()) std::this_thread::yield();
   });
-}
-
-void join(std::thread& thread) {
-  native([&] { thread.join(); });
 }
 
 class MutatorTest : public testing::Test {
@@ -92,12 +74,14 @@ bool survives_in(Hideout where) {
 }
 
 TEST_F(MutatorTest, APointerInOneRegisterOrTheRedZoneKeepsItsObject) {
+  TAILRACE_SKIP_WITHOUT_STOP_SIGNALS();
   for (const Hideout where : test::kHideouts) {
     for (int i = 0; i < 5; ++i) EXPECT_TRUE(survives_in(where)) << static_cast<int>(where);
   }
 }
 
 TEST_F(MutatorTest, ADisguisedPointerDoesNotSoTheTestsAboveCanFail) {
+  TAILRACE_SKIP_WITHOUT_STOP_SIGNALS();
   EXPECT_FALSE(survives_in(Hideout::kDisguised));
 }
 
@@ -211,8 +195,7 @@ TEST_F(MutatorTest, ASectionIsAnsweredAtItsExitAndNotBefore) {
         ASSERT_FALSE(collected.load(std::memory_order_acquire));
       }
       leave_section();
-      while (!collected.load(std::memory_order_acquire)) {
-      }
+      while (!collected.load(std::memory_order_acquire)) test::poll_without_stop_signals();
       collected.store(false, std::memory_order_release);
     }
   });
@@ -303,7 +286,10 @@ TEST_F(MutatorTest, ThreadsAreStoppedInMallocPrintfAndThrow) {
     threads.emplace_back([&stop, step] {
       const ThreadScope scope;
       Node* held = make_node(99);
-      for (int i = 0; !stop.load(std::memory_order_relaxed); ++i) step(i);
+      for (int i = 0; !stop.load(std::memory_order_relaxed); ++i) {
+        step(i);
+        test::poll_without_stop_signals();
+      }
       EXPECT_EQ(held->value, 99);
     });
   };
@@ -377,6 +363,7 @@ TEST_F(MutatorTest, ARequestInTheMiddleOfACycleIsNotForgotten) {
 }
 
 TEST_F(MutatorTest, AThreadThatBlocksAllSignalsIsStopped) {
+  TAILRACE_SKIP_WITHOUT_STOP_SIGNALS();
   std::atomic<int> stage{0};
   std::thread thread([&] {
     sigset_t all;
@@ -405,6 +392,7 @@ void slow_handler(int) {
 // A profiler's handler, say, that does not mask our signal: its frames are on the signal stack, and the
 // managed ones out of sight until it returns.
 TEST_F(MutatorTest, AStopInsideAnotherHandlerOnTheSignalStackIsPutOff) {
+  TAILRACE_SKIP_WITHOUT_STOP_SIGNALS();
   struct sigaction action {};
   action.sa_handler = slow_handler;
   action.sa_flags = SA_ONSTACK | SA_RESTART;

@@ -15,24 +15,14 @@
 #include "gcruntime/gc/collect.h"
 #include "gcruntime/gc/root_table.h"
 #include "gcruntime/gc/test_support.h"
-#include "gcruntime/heap/page_map.h"
 
 namespace tailrace::gc {
 namespace {
 
 using test::Disguised;
 using test::in_own_frame;
-
-struct Node {
-  Member<Node> next;
-  std::int64_t value = 0;
-};
-BOOST_DESCRIBE_STRUCT(Node, (), (next, value))
-
-bool is_allocated(Disguised object) {
-  const heap::ObjectPlace place = heap::find_object(object.address());
-  return place.slot != 0 && place.allocated();
-}
+using test::is_allocated;
+using test::Node;
 
 class RootTest : public testing::Test {
  protected:

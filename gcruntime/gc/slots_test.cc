@@ -36,12 +36,7 @@ using heap::SizeClass;
 using heap::Span;
 using heap::span_of_page;
 using test::in_own_frame;
-
-struct Pair {
-  Member<Pair> link;
-  std::int64_t value = 0;
-};
-BOOST_DESCRIBE_STRUCT(Pair, (), (link, value))
+using test::Node;
 
 class SlotsTest : public testing::Test {
  protected:
@@ -60,7 +55,7 @@ TEST_F(SlotsTest, EveryAddressOfASlotLeadsToIt) {
     for (const bool noscan : {false, true}) {
       void* object =
           noscan ? allocate_noscan(size.bytes)
-                 : allocate_scanned_slot(size_class_of(size.bytes), kTypeNumber<Pair>, 0, 1);
+                 : allocate_scanned_slot(size_class_of(size.bytes), kTypeNumber<Node>, 0, 1);
       const auto slot = reinterpret_cast<std::uintptr_t>(object);
       for_bytes_of(slot, size.bytes, [&](std::uintptr_t address) {
         const ObjectPlace place = find_object(address);
@@ -138,17 +133,17 @@ TEST_F(SlotsTest, SpansAreHandedOutWithoutOverlapOrHoles) {
 
 TEST_F(SlotsTest, WhatIsFreeIsGivenOutAgain) {
   // Every third object lives on: the next ones go between them, and no pages are taken for them.
-  Root<Vector<Member<Pair>>> kept;
+  Root<Vector<Member<Node>>> kept;
   in_own_frame([&] {
     for (int i = 0; i < 20'000; ++i) {
-      Pair* pair = make<Pair>();
-      if (i % 3 == 0) kept->push_back(pair);
+      Node* node = make<Node>();
+      if (i % 3 == 0) kept->push_back(node);
     }
   });
   collect();
   const std::uint64_t before = read_mem_stats().heap_inuse;
   in_own_frame([&] {
-    for (int i = 0; i < 9'000; ++i) make<Pair>();
+    for (int i = 0; i < 9'000; ++i) make<Node>();
   });
   EXPECT_LE(read_mem_stats().heap_inuse, before + kPageBytes);
 }
@@ -157,14 +152,14 @@ TEST_F(SlotsTest, WhatIsFreeIsGivenOutAgain) {
 // more than the goal is in use: then the holes are filled, and nothing more is taken from the system.
 TEST_F(SlotsTest, CrowdedSpansAreUsedWhenMemoryIsTight) {
   const int percent = set_percent(-1);
-  Root<Vector<Member<Pair>>> kept;
+  Root<Vector<Member<Node>>> kept;
   std::unordered_set<std::size_t> crowded;  // pages
   in_own_frame([&] {
     for (int i = 0; i < 400'000; ++i) {
-      Pair* pair = make<Pair>();
+      Node* node = make<Node>();
       if (i % 4 == 0) continue;
-      kept->push_back(pair);
-      crowded.insert(page_of(reinterpret_cast<std::uintptr_t>(pair)));
+      kept->push_back(node);
+      crowded.insert(page_of(reinterpret_cast<std::uintptr_t>(node)));
     }
   });
   free_os_memory();
@@ -173,7 +168,7 @@ TEST_F(SlotsTest, CrowdedSpansAreUsedWhenMemoryIsTight) {
     in_own_frame([&] {
       for (int i = 0; i < objects; ++i) {
         count += static_cast<int>(
-            crowded.count(page_of(reinterpret_cast<std::uintptr_t>(make<Pair>()))));
+            crowded.count(page_of(reinterpret_cast<std::uintptr_t>(make<Node>()))));
       }
     });
     return count;
@@ -196,8 +191,8 @@ TEST_F(SlotsTest, PagesComeBackAndAreReleased) {
     return read_mem_stats();
   }();
   in_own_frame([&] {
-    Root<Vector<Member<Pair>>> all;
-    for (int i = 0; i < 300'000; ++i) all->push_back(make<Pair>());
+    Root<Vector<Member<Node>>> all;
+    for (int i = 0; i < 300'000; ++i) all->push_back(make<Node>());
     EXPECT_GT(read_mem_stats().heap_inuse, before.heap_inuse + 300'000 * 24);
   });
   const std::size_t released = free_os_memory();
@@ -213,8 +208,8 @@ TEST_F(SlotsTest, PagesComeBackAndAreReleased) {
 TEST_F(SlotsTest, ScannedMemoryIsZero) {
   const auto check = [](std::size_t payload_bytes) {
     auto* words = static_cast<std::uint64_t*>(
-        allocate_scanned(payload_bytes, kTypeNumber<Pair>,
-                         static_cast<std::uint32_t>(payload_bytes / sizeof(Pair))));
+        allocate_scanned(payload_bytes, kTypeNumber<Node>,
+                         static_cast<std::uint32_t>(payload_bytes / sizeof(Node))));
     for (std::size_t i = 0; i < payload_bytes / 8; ++i) ASSERT_EQ(words[i], 0u) << payload_bytes;
     // Not pointers into the heap, but not zero.
     for (std::size_t i = 0; i < payload_bytes / 8; ++i) words[i] = 1;
@@ -240,7 +235,7 @@ TEST_F(SlotsTest, AThreadsEndGivesItsSpansBack) {
   for (int i = 0; i < 200; ++i) {
     std::thread([] {
       const ThreadScope scope;
-      make<Pair>();
+      make<Node>();
       allocate_noscan(1000);
     }).join();
   }
@@ -267,8 +262,8 @@ TEST_F(SlotsTest, SizesThatNoMachineHasThrow) {
        {SIZE_MAX, SIZE_MAX - 7, SIZE_MAX - kPageBytes, SIZE_MAX / 2, std::size_t{1} << 50}) {
     EXPECT_THROW(allocate_noscan(bytes), std::bad_alloc) << bytes;
   }
-  Pair* pair = make<Pair>();  // and the thread is in order
-  EXPECT_EQ(pair->value, 0);
+  Node* node = make<Node>();  // and the thread is in order
+  EXPECT_EQ(node->value, 0);
 }
 
 }  // namespace

@@ -1,9 +1,12 @@
 set(gc_sources allocate.cc allocs_per_run.cc collector.cc handle_place.cc hash.cc malloc_blocks.cc marker.cc origin.cc root.cc stale_words.cc string.cc type_info.cc verifier.cc world.cc)
 set(gc_headers allocate.h allocs_per_run.h collect.h collector.h handle_place.h hash.h make.h malloc_blocks.h map.h marker.h mem_stats.h member.h mutator.h origin.h
   root.h root_table.h stale_words.h store.h string.h trace.h type_info.h vector.h verifier.h world.h)
-set(gc_tests alloc_counts_test.cc collector_test.cc footprint_test.cc handle_place_test.cc hash_test.cc malloc_blocks_test.cc map_churn_test.cc map_test.cc marker_test.cc member_test.cc mutator_death_test.cc
-  mutator_test.cc out_of_memory_test.cc root_test.cc slots_test.cc stale_words_test.cc string_test.cc test_hideout.cc thread_scope_test.cc torture_test.cc trace_test.cc
-  vector_test.cc verifier_test.cc world_test.cc)
+set(gc_tests alloc_counts_test.cc collector_test.cc footprint_test.cc handle_place_test.cc hash_test.cc map_churn_test.cc map_test.cc marker_test.cc member_test.cc mutator_death_test.cc
+  mutator_test.cc out_of_memory_test.cc root_test.cc slots_test.cc string_test.cc test_hideout.cc thread_scope_test.cc trace_test.cc
+  vector_test.cc world_test.cc)
+if(TAILRACE_VERIFY)
+  list(APPEND gc_tests malloc_blocks_test.cc stale_words_test.cc verifier_test.cc)
+endif()
 
 if(TAILRACE_TESTS)
   # What must not compile: the front end is run on refused.cc.

@@ -23,21 +23,18 @@
 #include "gcruntime/heap/poison.h"
 #include "gcruntime/heap/quarantine.h"
 
+#if !defined(TAILRACE_VERIFY)
+#error "of the verify build only: see sources.cmake"
+#endif
+
 namespace tailrace::gc {
 namespace {
-
-#if defined(TAILRACE_VERIFY)
 
 using internal::stale_word_counts;
 using internal::StaleWordCounts;
 using test::Disguised;
 using test::in_own_frame;
-
-struct Node {
-  Member<Node> next;
-  std::int64_t value = 0;
-};
-BOOST_DESCRIBE_STRUCT(Node, (), (next, value))
+using test::Node;
 
 struct Holder {
   std::int64_t number = 0;
@@ -344,12 +341,6 @@ TEST_F(StaleWords, BlocksComeAndGoMeanwhile) {
   static_cast<void>(testing::internal::GetCapturedStderr());
   collect();
 }
-
-#else
-
-TEST(StaleWords, ArePartOfTheVerifyBuildOnly) { GTEST_SKIP() << "built without TAILRACE_VERIFY"; }
-
-#endif
 
 }  // namespace
 }  // namespace tailrace::gc

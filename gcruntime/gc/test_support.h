@@ -1,11 +1,23 @@
 // For tests of the collector: what must be unreachable really is. Stacks are scanned conservatively, so a
-// dead frame or a spilled register that still holds a pointer keeps its object.
+// dead frame or a spilled register that still holds a pointer keeps its object. And the plain object that
+// most of them make, how they see what has become of it, how they wait for threads.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <thread>
 
 #include "gcruntime/base/annotations.h"
+#include "gcruntime/gc/make.h"
+#include "gcruntime/gc/member.h"
+#include "gcruntime/gc/mutator.h"
+#include "gcruntime/heap/page_map.h"
+#include "gcruntime/heap/span.h"
+
+// First in a test in which an attached thread neither polls nor is native for as long as others collect:
+// without signals the world is never stopped.
+#define TAILRACE_SKIP_WITHOUT_STOP_SIGNALS() \
+  if (TAILRACE_TSAN) GTEST_SKIP() << "under ThreadSanitizer threads are stopped at polls only"
 
 namespace tailrace::gc::test {
 
@@ -43,6 +55,40 @@ class Disguised {
  private:
   std::uintptr_t bits_ = 0;
 };
+
+struct Node {
+  Member<Node> next;
+  std::int64_t value = 0;
+};
+BOOST_DESCRIBE_STRUCT(Node, (), (next, value))
+
+inline Node* make_node(std::int64_t value) {
+  Node* node = make<Node>();
+  node->value = value;
+  return node;
+}
+
+// Looks from frames below all that the next cycle scans: in the caller's a word of the answer, the slot's
+// address, would stay and keep the object.
+inline bool is_allocated(Disguised object) {
+  bool allocated = false;
+  auto look = [&] {
+    const heap::ObjectPlace place = heap::find_object(object.address());
+    allocated = place.slot != 0 && place.allocated();
+  };
+  call_deep(look);
+  return allocated;
+}
+
+// In a loop that is to be stopped anywhere, where that can be; see TAILRACE_SKIP_WITHOUT_STOP_SIGNALS.
+inline void poll_without_stop_signals() {
+  if (TAILRACE_TSAN) poll();
+}
+
+// Holds up no cycle meanwhile.
+inline void join(std::thread& thread) {
+  native([&] { thread.join(); });
+}
 
 // The header of a small scanned object. By way of a number: compilers know that no T stands before a T.
 inline std::uint64_t* header_of(const void* object) {

@@ -17,19 +17,15 @@
 #include "gcruntime/gc/root.h"
 #include "gcruntime/gc/string.h"
 #include "gcruntime/gc/test_support.h"
-#include "gcruntime/heap/page_map.h"
 
 namespace tailrace::gc {
 namespace {
 
 using test::Disguised;
 using test::in_own_frame;
-
-struct Node {
-  Member<Node> next;
-  std::int64_t value = 0;
-};
-BOOST_DESCRIBE_STRUCT(Node, (), (next, value))
+using test::is_allocated;
+using test::make_node;
+using test::Node;
 
 struct Point {
   std::int32_t x = 0;
@@ -37,16 +33,6 @@ struct Point {
   friend bool operator==(const Point&, const Point&) = default;
 };
 BOOST_DESCRIBE_STRUCT(Point, (), (x, y))
-
-Node* make_node(std::int64_t value) {
-  Node* node = make<Node>();
-  node->value = value;
-  return node;
-}
-bool is_allocated(Disguised object) {
-  const heap::ObjectPlace place = heap::find_object(object.address());
-  return place.slot != 0 && place.allocated();
-}
 
 class VectorTest : public testing::Test {
  protected:

@@ -11,19 +11,16 @@
 #include "gcruntime/gc/vector.h"
 #include "gcruntime/heap/page_map.h"
 
+#if !defined(TAILRACE_VERIFY)
+#error "of the verify build only: see sources.cmake"
+#endif
+
 namespace tailrace::gc {
 namespace {
 
-#if defined(TAILRACE_VERIFY)
-
 using test::Disguised;
 using test::in_own_frame;
-
-struct Node {
-  Member<Node> next;
-  std::int64_t value = 0;
-};
-BOOST_DESCRIBE_STRUCT(Node, (), (next, value))
+using test::Node;
 
 struct Forgetful {
   Member<Node> known;
@@ -194,12 +191,6 @@ TEST_F(VerifierDeathTest, AMarkInAFreeSlotStops) {
       },
       "free slot is marked");
 }
-
-#else
-
-TEST(Verifier, IsPartOfTheVerifyBuildOnly) { GTEST_SKIP() << "built without TAILRACE_VERIFY"; }
-
-#endif
 
 }  // namespace
 }  // namespace tailrace::gc

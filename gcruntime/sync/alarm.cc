@@ -35,8 +35,8 @@ bool AlarmCore::disarm_locked() { return timer_.heap != nullptr && timer_.heap->
 void AlarmCore::arm_locked(std::int64_t due_ns) {
   Worker* const worker = current_worker();
   TAILRACE_CHECK(worker != nullptr, "an Alarm or Ticker is made, reset and waited for on fibers");
+  worker->timers().add(&timer_, due_ns);  // may throw, and has done nothing then
   due_ns_ = due_ns;
-  worker->timers().add(&timer_, due_ns);
 }
 
 bool AlarmCore::stop_locked() {
@@ -50,8 +50,9 @@ bool AlarmCore::stop_locked() {
 bool AlarmCore::start(std::int64_t first_ns, std::int64_t period_ns) {
   std::lock_guard guard(lock_);
   const bool was = stop_locked();
-  period_ns_ = period_ns;
   arm_locked(deadline_after(first_ns));
+  // Afterwards: an alarm that could not be armed stays stopped. taken() waits for lock_.
+  period_ns_ = period_ns;
   return was;
 }
 
@@ -74,7 +75,7 @@ void AlarmCore::fill(Case& one, std::int64_t* fired_ns) noexcept {
 }
 
 // The ticker's next tick: the first of its rhythm that is still to come.
-void AlarmCore::taken() {
+void AlarmCore::taken() noexcept {
   std::lock_guard guard(lock_);
   if (period_ns_ == 0) return;
   if (disarm_locked()) {

@@ -2,15 +2,20 @@
 // select (on_alarm). Somebody who waits with a timeout needs neither: on_timeout, receive_for,
 // sleep_for_ns.
 //
-// After stop() or reset() has returned, nothing that was due before is received any more. A tick
-// that nobody took yet is kept, those that come meanwhile are dropped: a ticker does not fall
-// behind, and its rhythm stays that of its start.
+// After stop() or reset() has returned, nothing that was due before is received any more.
+//
+// A slow reader loses ticks: one that nobody took yet is kept, with the time at which it fired, and
+// those that come meanwhile are dropped and counted nowhere. So after the kept one the next comes
+// when the rhythm of the ticker's start has it next, never at once to make up for those that were
+// lost: who must know how many reads the times. Several readers share the ticks, each goes to one.
 //
 // [sync.alarm] The timer in the heap of the worker that armed it sends the time to a channel of
 // capacity 1, under the heap's lock. A Ticker is armed again by whoever takes its tick: until then
 // further ticks would be dropped anyway. Whoever arms takes the timer out first, under lock_, so it
 // is never in a heap twice. Lock order: lock_, timer heap, channel. Made, reset and waited for on
 // fibers; stopped from anywhere. It is gone before its scheduler is, and when nobody waits on it.
+// Arming may need memory: if none is to be had, the constructor and reset() throw and leave it
+// stopped; taking a tick, which must not lose the rhythm, stops the program.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +40,7 @@ class AlarmCore {
 
   // For select.
   void fill(Case& one, std::int64_t* fired_ns) noexcept;
-  void taken();
+  void taken() noexcept;
 
  protected:
   AlarmCore() noexcept;

@@ -66,6 +66,21 @@ TEST_P(AlarmTest, ATickerTicksAndDoesNotFallBehind) {
   });
 }
 
+// One tick is kept and the others are lost: they do not come in a row afterwards.
+TEST_P(AlarmTest, ASlowReaderLosesTicks) {
+  run([] {
+    constexpr std::int64_t kPeriodNs = 2 * kMs;
+    Ticker ticker(kPeriodNs);
+    for (int turn = 0; turn < 5; ++turn) {
+      sleep_for_ns(10 * kPeriodNs);
+      const std::int64_t taken_ns = os::now_ns();
+      ticker.wait();  // the one that was kept
+      EXPECT_GT(ticker.wait(), taken_ns);
+      EXPECT_GT(ticker.wait(), taken_ns + kPeriodNs) << "a lost tick was made up for";
+    }
+  });
+}
+
 TEST_P(AlarmTest, StoppedAndResetWhileOthersTakeTicks) {
   SchedulerOptions options;
   options.perturb_seed = base::test_seed(5);

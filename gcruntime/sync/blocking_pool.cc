@@ -1,8 +1,10 @@
 #include "gcruntime/sync/blocking_pool.h"
 
 #include <pthread.h>
+#include <algorithm>
+#include <exception>
 #include <mutex>
-#include <system_error>
+#include <new>
 #include <thread>
 
 #include "gcruntime/base/check.h"
@@ -22,6 +24,7 @@ struct BlockingPool::Thread {
   Thread* next = nullptr;      // of the idle ones or the ended ones; guarded by lock_
   Thread* all_next = nullptr;  // constant once it is on the list
   bool idle = false;           // on the list of the idle; guarded by lock_
+  bool dismissed = false;      // counted out by limit(), to end at once; guarded by lock_
   // Whoever starts a thread has let go of the record; the thread has. Both: it may be used again.
   bool started = false;                // guarded by lock_
   bool left = false;                   // guarded by lock_
@@ -60,10 +63,61 @@ BlockingPool::~BlockingPool() {
   }
 }
 
-void BlockingPool::limit(const BlockingOptions& options) noexcept {
-  gc::Section section;
-  std::lock_guard lock(lock_);
-  options_ = options;
+void BlockingPool::limit(const BlockingOptions& options) {
+  BlockingCall* refused = nullptr;
+  std::size_t missing = 0;
+  {
+    gc::Section section;
+    std::lock_guard lock(lock_);
+    options_ = options;
+    if (options.max_threads == 0) refused = take_line();
+    if (options.max_threads > threads_) {
+      missing = std::min<std::size_t>(queued_, options.max_threads - threads_);
+    }
+  }
+  let_go(refused);
+  while (dismiss_some()) {
+  }
+  while (missing > 0 && grow_for_line()) --missing;
+}
+
+// Idle threads beyond the bound, a few at a time. False: there are no more. They are counted out
+// here, so that two limits at the same time do not both send the same surplus away.
+bool BlockingPool::dismiss_some() noexcept {
+  constexpr std::size_t kAtOnce = 16;
+  Thread* dismissed[kAtOnce];
+  std::size_t count = 0;
+  {
+    gc::Section section;
+    std::lock_guard lock(lock_);
+    while (count < kAtOnce && idle_ != nullptr && threads_ > options_.max_threads) {
+      Thread* const thread = idle_;
+      idle_ = thread->next;
+      --idle_count_;
+      --threads_;
+      thread->idle = false;
+      thread->dismissed = true;
+      dismissed[count++] = thread;
+    }
+  }
+  // One whose idle time was over at this moment may have ended already, and its record be another
+  // thread's, which then ends a little early.
+  for (std::size_t i = 0; i < count; ++i) dismissed[i]->ring();
+  return count == kAtOnce;
+}
+
+// One more thread, if calls are still in line and the bound still allows it; false if none.
+bool BlockingPool::grow_for_line() {
+  Thread* made = nullptr;
+  {
+    gc::Section section;
+    std::lock_guard lock(lock_);
+    if (queued_ == 0 || threads_ >= options_.max_threads) return false;
+    ++threads_;
+    made = ended_;
+    if (made != nullptr) ended_ = made->next;
+  }
+  return start_thread(made);
 }
 
 BlockingStats BlockingPool::stats() noexcept {
@@ -113,6 +167,7 @@ bool BlockingPool::enqueue(Fiber* fiber, void* argument) {
   {
     gc::Section section;
     std::lock_guard lock(pool.lock_);
+    if (pool.options_.max_threads == 0) return false;  // it runs where it is
     // From here on the call may be run and the fiber be gone.
     (pool.first_ == nullptr ? pool.first_ : pool.last_->next) = call;
     pool.last_ = call;
@@ -122,8 +177,7 @@ bool BlockingPool::enqueue(Fiber* fiber, void* argument) {
       pool.idle_ = woken->next;
       --pool.idle_count_;
       woken->idle = false;
-    } else if (pool.threads_ < pool.options_.max_threads || pool.threads_ == 0) {
-      // A bound of 0 comes here too: start_thread gives up at once.
+    } else if (pool.threads_ < pool.options_.max_threads) {
       grow = true;
       ++pool.threads_;
       made = pool.ended_;
@@ -138,11 +192,16 @@ bool BlockingPool::enqueue(Fiber* fiber, void* argument) {
   return true;
 }
 
-// `thread` is a record to be used again, or null.
-void BlockingPool::start_thread(Thread* thread) {
+// `thread` is a record to be used again, or null. False: there is none to be had. What is missing
+// may be memory, too; nothing may be thrown, as this runs in a park's commit.
+bool BlockingPool::start_thread(Thread* thread) {
   if (thread == nullptr) {
     // Not under the lock: malloc may be held by a thread that the collector has stopped.
-    thread = new Thread;
+    thread = new (std::nothrow) Thread;
+    if (thread == nullptr) {
+      give_up(nullptr);
+      return false;
+    }
     gc::Section section;
     std::lock_guard lock(lock_);
     thread->all_next = all_;
@@ -150,25 +209,18 @@ void BlockingPool::start_thread(Thread* thread) {
   }
   // Its last thread has left the pool and is about to end.
   if (thread->handle.joinable()) gc::native([&] { thread->handle.join(); });
-  bool wanted = false;
-  {
-    gc::Section section;
-    std::lock_guard lock(lock_);
-    wanted = options_.max_threads != 0;
+  try {
+    thread->handle = std::thread(&BlockingPool::main, this, thread);
+  } catch (const std::exception&) {  // system_error or bad_alloc
+    // The others will do, if there are any.
+    give_up(thread);
+    return false;
   }
-  if (wanted) {
-    try {
-      thread->handle = std::thread(&BlockingPool::main, this, thread);
-      gc::Section section;
-      std::lock_guard lock(lock_);
-      thread->started = true;
-      if (thread->left) reuse(thread);
-      return;
-    } catch (const std::system_error&) {
-      // The others will do, if there are any.
-    }
-  }
-  give_up(thread);
+  gc::Section section;
+  std::lock_guard lock(lock_);
+  thread->started = true;
+  if (thread->left) reuse(thread);
+  return true;
 }
 
 // There is one thread less than was counted. If it was the last, nobody will come for the line: its
@@ -178,23 +230,40 @@ void BlockingPool::give_up(Thread* thread) {
   {
     gc::Section section;
     std::lock_guard lock(lock_);
-    thread->started = true;
-    retire(thread);
-    if (threads_ == 0) {
-      orphans = std::exchange(first_, nullptr);
-      queued_ = 0;
+    if (thread == nullptr) {
+      --threads_;
+    } else {
+      thread->started = true;
+      retire(thread);
     }
+    if (threads_ == 0) orphans = take_line();
   }
-  while (orphans != nullptr) {
-    Fiber* const fiber = orphans->fiber;
-    orphans = orphans->next;
+  let_go(orphans);
+}
+
+// Under the lock.
+BlockingCall* BlockingPool::take_line() noexcept {
+  queued_ = 0;
+  return std::exchange(first_, nullptr);
+}
+
+// Calls that are out of the line, and run where they were called.
+void BlockingPool::let_go(BlockingCall* calls) {
+  while (calls != nullptr) {
+    Fiber* const fiber = calls->fiber;
+    calls = calls->next;
     ready(fiber);  // the call is gone
   }
 }
 
-// Under the lock. The thread may be faster than the one that started it and writes its handle.
+// Under the lock.
 void BlockingPool::retire(Thread* self) noexcept {
   --threads_;
+  leave(self);
+}
+
+// Under the lock. The thread may be faster than the one that started it and writes its handle.
+void BlockingPool::leave(Thread* self) noexcept {
   self->left = true;
   if (self->started) reuse(self);
 }
@@ -228,12 +297,22 @@ BlockingCall* BlockingPool::next(Thread* self) {
     {
       gc::Section section;
       std::lock_guard lock(lock_);
+      if (self->dismissed) {
+        self->dismissed = false;
+        leave(self);
+        return nullptr;
+      }
+      // Before the line, which may never be empty. The others, as many as the bound, come for it.
+      if (threads_ > options_.max_threads) {
+        retire(self);
+        return nullptr;
+      }
       if (BlockingCall* call = first_) {
         first_ = call->next;
         --queued_;
         return call;
       }
-      if (stopping_ || threads_ > options_.max_threads) {
+      if (stopping_) {
         retire(self);
         return nullptr;
       }

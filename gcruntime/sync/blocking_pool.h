@@ -8,6 +8,14 @@
 // the bound calls wait in line, first come, first served; a call lies on its caller's stack, so the
 // line costs no memory and nothing is ever refused. Where no thread can be had at all, f runs where
 // it was called and holds up its worker: slow is better than wrong.
+//
+// [sync.blocking.limit] The bound may change at any time. Once limit() has returned, under the lock:
+//   no call is in line while the pool has no thread, counting those being made
+//   nobody is idle while there are more threads than the bound
+// Lowered: the idle threads beyond it are dismissed at once, busy ones end after the call that they
+// run, before they look at the line; as many as the bound stay, so somebody comes for the line.
+// Lowered to 0: whoever is in line is let go to run its call where it is. Raised: a thread is made
+// for each call in line, up to the new bound, as such calls may be what the running ones wait for.
 #pragma once
 
 #include <atomic>
@@ -32,7 +40,7 @@ struct BlockingOptions {
 
 // Levels and monotonic counts.
 struct BlockingStats {
-  unsigned threads = 0;  // that exist
+  unsigned threads = 0;  // that work for the pool or are being made
   unsigned idle = 0;     // of them, waiting for work
   std::size_t queued = 0;
   std::uint64_t ran = 0;         // calls ended on a thread of the pool
@@ -66,8 +74,9 @@ class BlockingPool final : public SchedulerService {
   BlockingPool(const BlockingPool&) = delete;
   BlockingPool& operator=(const BlockingPool&) = delete;
 
-  // Any thread, any time; a smaller bound is reached as threads become idle and end.
-  void limit(const BlockingOptions& options) noexcept;
+  // Any thread, any time: [sync.blocking.limit]. A new idle_ns holds for threads that become idle
+  // from now on.
+  void limit(const BlockingOptions& options);
   BlockingStats stats() noexcept;
 
   // On a fiber of this scheduler: suspends until the call has run.
@@ -77,12 +86,17 @@ class BlockingPool final : public SchedulerService {
   struct Thread;
 
   static bool enqueue(Fiber* fiber, void* argument);
-  void start_thread(Thread* thread);
+  bool dismiss_some() noexcept;
+  bool grow_for_line();
+  bool start_thread(Thread* thread);
   void give_up(Thread* thread);
+  internal::BlockingCall* take_line() noexcept;
+  static void let_go(internal::BlockingCall* calls);
   void main(Thread* self);
   internal::BlockingCall* next(Thread* self);
   bool retire_if_idle(Thread* self) noexcept;
   void retire(Thread* self) noexcept;
+  void leave(Thread* self) noexcept;
   void reuse(Thread* thread) noexcept;
 
   gc::SectionLock lock_;  // a few instructions, held inside flagged sections; guards what follows

@@ -4,14 +4,15 @@
 
 #include <gtest/gtest.h>
 
-#include <cstring>
+#include <atomic>
+#include <chrono>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "gcruntime/fiber/fiber_fixture.h"
-#include "gcruntime/gc/allocate.h"
+#include "gcruntime/fiber/test_pattern.h"
 #include "gcruntime/gc/collect.h"
 
 namespace tailrace::fiber {
@@ -194,24 +195,152 @@ TEST_P(BlockingTest, WithoutThreadsCallsRunWhereTheyAre) {
   });
 }
 
+// --- A bound that changes, [sync.blocking.limit] --------------------------------------------------
+
+BlockingOptions bound(unsigned max_threads) {
+  BlockingOptions options;
+  options.max_threads = max_threads;
+  options.idle_ns = std::int64_t{3600} * 1'000'000'000;  // none ends for having been idle
+  return options;
+}
+// So many calls at the same time: afterwards the pool has so many threads.
+void grow_to(int threads) {
+  std::atomic<int> arrived{0};
+  std::vector<JoinHandle> handles;
+  for (int i = 0; i < threads; ++i) {
+    handles.push_back(spawn([&] {
+      blocking([&] {
+        ++arrived;
+        EXPECT_TRUE(spin_until([&] { return arrived == threads; }));
+      });
+    }));
+  }
+  for (JoinHandle& handle : handles) handle.join();
+}
+
+TEST_P(BlockingTest, ALowerBoundDismissesIdleThreads) {
+  run([&] {
+    BlockingPool& pool = BlockingPool::of(scheduler());
+    for (int round = 0; round < 3; ++round) {
+      pool.limit(bound(40));
+      grow_to(40);
+      EXPECT_TRUE(yield_until([&] { return pool.stats().idle == 40; }));
+      pool.limit(bound(3));
+      EXPECT_EQ(pool.stats().threads, 3u);
+      EXPECT_EQ(pool.stats().idle, 3u);
+      EXPECT_FALSE(blocking([] { return Scheduler::current() != nullptr; }));
+      pool.limit(bound(0));
+      EXPECT_TRUE(yield_until([&] { return pool.stats().threads == 0; }));
+      EXPECT_TRUE(blocking([] { return Scheduler::current() != nullptr; }));
+    }
+  });
+}
+
+TEST_P(BlockingTest, ALowerBoundIsReachedThoughTheLineIsNeverEmpty) {
+  run([&] {
+    BlockingPool& pool = BlockingPool::of(scheduler());
+    pool.limit(bound(6));
+    std::atomic<bool> enough{false};
+    std::vector<JoinHandle> handles;
+    for (int i = 0; i < 30; ++i) {
+      handles.push_back(spawn([&] {
+        while (!enough)
+          blocking([] { std::this_thread::sleep_for(std::chrono::microseconds(50)); });
+      }));
+    }
+    EXPECT_TRUE(yield_until([&] { return pool.stats().threads == 6; }));
+    pool.limit(bound(2));
+    EXPECT_TRUE(yield_until([&] { return pool.stats().threads == 2; }));
+    enough = true;
+    for (JoinHandle& handle : handles) handle.join();
+    EXPECT_EQ(pool.stats().queued, 0u);
+  });
+}
+
+TEST_P(BlockingTest, ABoundOfNothingLetsTheLineGo) {
+  constexpr unsigned kInLine = 10;
+  run([&] {
+    BlockingPool& pool = BlockingPool::of(scheduler());
+    pool.limit(bound(1));
+    std::atomic<bool> go{false};
+    JoinHandle first =
+        spawn([&] { blocking([&] { EXPECT_TRUE(spin_until([&] { return go.load(); })); }); });
+    EXPECT_TRUE(yield_until([&] { return pool.stats().threads == 1 && pool.stats().queued == 0; }));
+    std::vector<JoinHandle> handles;
+    std::atomic<unsigned> on_worker{0};
+    for (unsigned i = 0; i < kInLine; ++i) {
+      handles.push_back(
+          spawn([&] { blocking([&] { on_worker += Scheduler::current() != nullptr ? 1 : 0; }); }));
+    }
+    EXPECT_TRUE(yield_until([&] { return pool.stats().queued == kInLine; }));
+    pool.limit(bound(0));
+    for (JoinHandle& handle : handles) handle.join();  // while the only thread is busy
+    EXPECT_EQ(on_worker, kInLine);
+    go = true;
+    first.join();
+    EXPECT_TRUE(yield_until([&] { return pool.stats().threads == 0; }));
+  });
+}
+
+TEST_P(BlockingTest, AHigherBoundServesTheLine) {
+  run([&] {
+    BlockingPool& pool = BlockingPool::of(scheduler());
+    pool.limit(bound(1));
+    std::atomic<bool> second{false};
+    JoinHandle waits = spawn(
+        [&] { EXPECT_TRUE(blocking([&] { return spin_until([&] { return second.load(); }); })); });
+    EXPECT_TRUE(yield_until([&] { return pool.stats().threads == 1 && pool.stats().queued == 0; }));
+    JoinHandle lets_go = spawn([&] { blocking([&] { second = true; }); });
+    EXPECT_TRUE(yield_until([&] { return pool.stats().queued == 1; }));
+    pool.limit(bound(2));
+    lets_go.join();
+    waits.join();
+  });
+}
+
+TEST_P(BlockingTest, BoundsChangeFromTwoSidesWhileCallsComeAndGo) {
+  run([&] {
+    BlockingPool& pool = BlockingPool::of(scheduler());
+    std::atomic<bool> enough{false};
+    std::vector<std::thread> changers;
+    for (unsigned changer = 0; changer < 2; ++changer) {
+      changers.emplace_back([&, changer] {
+        for (unsigned turn = changer; !enough; turn += 1 + changer) {
+          BlockingOptions options = bound(turn % 7);
+          if (turn % 3 == 0) options.idle_ns = 1000;
+          pool.limit(options);
+          std::this_thread::yield();
+        }
+      });
+    }
+    std::atomic<int> ran{0};
+    std::vector<JoinHandle> handles;
+    for (int i = 0; i < 12; ++i) {
+      handles.push_back(spawn([&] {
+        for (int turn = 0; turn < 100; ++turn) {
+          blocking([&] { ++ran; });
+          yield();
+        }
+      }));
+    }
+    for (JoinHandle& handle : handles) handle.join();
+    enough = true;
+    for (std::thread& changer : changers) changer.join();
+    EXPECT_EQ(ran, 12 * 100);
+    pool.limit(bound(2));
+    EXPECT_TRUE(yield_until([&] {
+      const BlockingStats now = pool.stats();
+      return now.threads <= 2 && now.threads == now.idle;
+    }));
+    EXPECT_EQ(pool.stats().queued, 0u);
+  });
+}
+
 // --- Managed memory ------------------------------------------------------------------------------
 
-constexpr std::size_t kBytes = 64;
-
-unsigned char* make_pattern(unsigned char value) {
-  auto* object = static_cast<unsigned char*>(gc::allocate_noscan(kBytes));
-  std::memset(object, value, kBytes);
-  return object;
-}
-bool has_pattern(const unsigned char* object, unsigned char value) {
-  for (std::size_t i = 0; i < kBytes; ++i) {
-    if (object[i] != value) return false;
-  }
-  return true;
-}
 void collect_and_reuse() {
   gc::collect();
-  for (int i = 0; i < 2000; ++i) make_pattern(0xEE);
+  reuse_freed_slots();
 }
 
 TEST_P(BlockingTest, WhatCallsHoldSurvivesCollections) {
@@ -251,7 +380,7 @@ TEST_P(BlockingTest, AllocationsAreTheCallers) {
     });
     const gc::AllocCounts made = alloc_counts() - before;
     EXPECT_EQ(made.objects, 10u);
-    EXPECT_GE(made.bytes, 10 * kBytes);
+    EXPECT_GE(made.bytes, 10 * kPatternBytes);
   });
 }
 

@@ -51,7 +51,7 @@ class Received {
   explicit operator bool() const noexcept { return status_ == ChannelStatus::kOk; }
   ChannelStatus status() const noexcept { return status_; }
   T& operator*() noexcept {
-    TAILRACE_DCHECK(*this, "nothing was received");
+    TAILRACE_CHECK(*this, "nothing was received: look at the Received, or its status(), first");
     return value_;
   }
   T* operator->() noexcept { return &**this; }
@@ -95,7 +95,7 @@ class Channel {
   ChannelStatus send(T&& value) { return send_until(std::move(value), kNever); }
   ChannelStatus send(const T& value) { return send(T(value)); }
   ChannelStatus send_until(T&& value, std::int64_t deadline_ns) {
-    check_attached();
+    internal::check_attached<T>();
     return core_.operate(internal::Side::kSend, &value, deadline_ns);
   }
   ChannelStatus send_until(const T& value, std::int64_t deadline_ns) {
@@ -108,13 +108,13 @@ class Channel {
     return send_for(T(value), timeout_ns);
   }
   ChannelStatus send(const Context& context, T&& value) {
-    check_attached();
+    internal::check_attached<T>();
     return under(context, internal::Side::kSend, &value);
   }
   ChannelStatus send(const Context& context, const T& value) { return send(context, T(value)); }
   // Does not suspend.
   ChannelStatus try_send(T&& value) {
-    check_attached();
+    internal::check_attached<T>();
     return core_.try_operate(internal::Side::kSend, &value);
   }
   ChannelStatus try_send(const T& value) { return try_send(T(value)); }
@@ -123,7 +123,7 @@ class Channel {
   // Suspends while it is empty and not closed.
   Received<T> receive() { return receive_until(kNever); }
   Received<T> receive_until(std::int64_t deadline_ns) {
-    check_attached();
+    internal::check_attached<T>();
     Received<T> result;
     result.set_status(core_.operate(internal::Side::kReceive, result.room(), deadline_ns));
     return result;
@@ -132,14 +132,14 @@ class Channel {
     return receive_until(deadline_after(timeout_ns));
   }
   Received<T> receive(const Context& context) {
-    check_attached();
+    internal::check_attached<T>();
     Received<T> result;
     result.set_status(under(context, internal::Side::kReceive, result.room()));
     return result;
   }
   // Does not suspend.
   Received<T> try_receive() {
-    check_attached();
+    internal::check_attached<T>();
     Received<T> result;
     result.set_status(core_.try_operate(internal::Side::kReceive, result.room()));
     return result;
@@ -185,11 +185,6 @@ class Channel {
     TAILRACE_CHECK_VALUE(capacity <= kMaxCapacity, "a channel's capacity is at most 2^24",
                          capacity);
     return capacity;
-  }
-  static void check_attached() noexcept {
-    if constexpr (internal::Element<T>::kScanned) {
-      TAILRACE_DCHECK(gc::mutator() != nullptr, "see gc::mutator()");
-    }
   }
   // A context that has ended goes first, so that a loop over a channel that is never empty ends.
   ChannelStatus under(const Context& context, internal::Side side, void* slot) {

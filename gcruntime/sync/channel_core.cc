@@ -154,7 +154,10 @@ bool ChannelCore::close() {
   Case* woken = nullptr;
   Case** end = &woken;
   lock();
-  // Release: pairs with closed()'s acquire.
+  // Both operations end now. Said before closed_ is: whoever has seen closed() must not be told by
+  // an old hint that it would block, though the lines are still being emptied [sync.close].
+  hint_.store(bit(Side::kSend) | bit(Side::kReceive), std::memory_order_relaxed);
+  // Release: pairs with closed()'s acquire; the hint goes before it.
   const bool first = !closed_.exchange(true, std::memory_order_release);
   for (CaseLine* line : {&senders_, &receivers_}) {
     while (Case* waiting = claim_first(*line, ChannelStatus::kClosed)) {

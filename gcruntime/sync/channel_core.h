@@ -28,6 +28,16 @@
 // does no harm: those who spin for it are stopped as well. So it must not be taken inside a
 // section.
 //
+// [sync.close] close() stores the hint, then closed_ (release), both under the lock, and empties the
+// lines; every later unlock stores the same hint. So whoever has seen closed() (acquire) reads that
+// hint, takes the lock, which waits for the closer, and is told kClosed or gets what is left: never
+// kWouldBlock. With the hint stored by the closer's unlock only:
+//   closer  closed_ = true, claims the first of its line ...              hint = both; unlock
+//   reader                                 closed(): true, hint: none -> kWouldBlock
+//
+// Nothing is allocated under the lock. A position in the ring is below its capacity (2^24 at most)
+// and wrapped by comparison: no counter runs over.
+//
 // Elements are moved under the lock, some of them on the scheduler context: an element's move must
 // not throw, suspend or use this channel.
 #pragma once
@@ -114,7 +124,8 @@ class ChannelCore {
   std::size_t capacity() const noexcept { return capacity_; }
   // Estimates, unless the caller knows that nobody uses the channel. Relaxed: so they are.
   std::size_t size() const noexcept { return count_.load(std::memory_order_relaxed); }
-  // Acquire: pairs with close's release; what was written before close() is visible.
+  // Acquire: pairs with close's release; what was written before close() is visible, and no try_
+  // blocks any more [sync.close].
   bool closed() const noexcept { return closed_.load(std::memory_order_acquire); }
   // False: at this moment the operation would block. Relaxed: a hint, looked at again under the
   // lock by whoever is about to wait; a poller that is told otherwise sees its news by coherence.

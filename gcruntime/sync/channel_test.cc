@@ -14,6 +14,7 @@
 #include "gcruntime/gc/string.h"
 #include "gcruntime/gc/test_support.h"
 #include "gcruntime/heap/page_map.h"
+#include "gcruntime/sync/select.h"
 #include "gcruntime/sync/wait_group.h"
 
 namespace tailrace::fiber {
@@ -113,6 +114,39 @@ TEST_P(ChannelTest, CloseWakesAllWhoWait) {
     ended.wait();
     EXPECT_EQ(**full.receive(), 1);
   });
+}
+
+// [sync.close] The closer has a long line to empty while somebody sees it closed.
+TEST_P(ChannelTest, WhoHasSeenItClosedIsNotToldThatItWouldBlock) {
+  constexpr int kRounds = 40;
+  constexpr int kWaiting = 200;
+  for (int round = 0; round < 2 * kRounds; ++round) {
+    const bool sends = round % 2 == 0;
+    Channel<int> channel;
+    ChannelStatus seen = ChannelStatus::kOk;
+    run([&] {
+      Group waiting;
+      for (int i = 0; i < kWaiting; ++i) {
+        waiting.go([&] {
+          const ChannelStatus status = sends ? channel.send(1) : channel.receive().status();
+          EXPECT_EQ(status, ChannelStatus::kClosed);
+        });
+      }
+      std::atomic<bool> watches{false};
+      std::thread watcher([&] {
+        watches = true;
+        for (int look = 1; !channel.closed(); ++look) {
+          if (look % 256 == 0) std::this_thread::yield();
+        }
+        seen = sends ? channel.try_send(2) : channel.try_receive().status();
+      });
+      EXPECT_TRUE(yield_until([&] { return watches.load(); }));
+      for (int i = 0; i < 10; ++i) yield();
+      channel.close();
+      watcher.join();
+    });
+    ASSERT_EQ(seen, ChannelStatus::kClosed) << "round " << round;
+  }
 }
 
 TEST_P(ChannelTest, DeadlinesEndWaitsAndLeaveNothingInLine) {
@@ -278,6 +312,26 @@ TEST_P(ChannelDeathTest, MisuseStops) {
     });
   };
   EXPECT_DEATH(destroy_under_a_waiter(), "while somebody waits");
+  EXPECT_DEATH(static_cast<void>(*Channel<int>(1).try_receive()), "nothing was received");
+}
+
+// What may hold managed pointers is no business of a thread that the collector does not know.
+TEST_P(ChannelDeathTest, AThreadThatIsNotAttachedStops) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto on_plain_thread = [](auto function) {
+    Scheduler one(SchedulerOptions{});
+    one.start();
+    one.run([&] {
+      Channel<gc::String> channel(1);
+      std::thread([&] { function(channel); }).join();
+    });
+  };
+  using Strings = Channel<gc::String>;
+  EXPECT_DEATH(on_plain_thread([](Strings& channel) { channel.try_receive(); }), "not attached");
+  EXPECT_DEATH(on_plain_thread([](Strings& channel) { channel.send(gc::String()); }),
+               "not attached");
+  EXPECT_DEATH(on_plain_thread([](Strings& channel) { select(on_receive(channel), otherwise()); }),
+               "not attached");
 }
 
 }  // namespace

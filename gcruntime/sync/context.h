@@ -12,10 +12,20 @@
 // [sync.context] A deadline is no timer: whatever waits under a context waits with the context's
 // deadline, which is never later than its parent's, and error() compares it with the clock. So
 // nobody has to be told when it passes, and a deadline that is never reached costs no timer. Only
-// cancel() goes down the tree, without recursion: under a record's lock it sets the error, takes
-// the children that are alive out of the list, with a reference each, then closes the record's
-// channel, on which waiters stand, and goes on with those children. A child that joins
-// afterwards finds the error under the same lock; one that dies meanwhile leaves the list itself.
+// cancel() goes down the tree, without recursion: under a record's lock it sets the error and takes
+// the first children out of the list, with a reference each; then it closes the record's channel,
+// on which waiters stand, cancels those children, and comes back for the next ones. A few at a
+// time, so that a parent of many holds nobody up for long who makes or drops a child of it:
+//   a child joins meanwhile         it finds the error under the lock and ends at once: the list
+//                                   only becomes shorter once the error is set
+//   a child dies meanwhile          it is in the list, so its memory stays until it has had the
+//                                   lock; cancel takes it out without a reference, it finds itself
+//                                   out and goes. Or it was first, and cancel never meets it
+//   a child is ended by its parent  it is ended under the parent's lock, before its own: a
+//                                   grandchild that joins it in between is in its list, or saw the
+//                                   error, when cancel comes to it with its lock
+//   two cancel at once              each takes other children. Whoever finds the list empty may
+//                                   return while the other is still on the way down
 //
 // Any thread may use a handle; one handle is written by one thread at a time.
 #pragma once
@@ -80,7 +90,9 @@ class [[nodiscard]] CancelScope : public Context {
   CancelScope& operator=(const CancelScope&) = delete;
   ~CancelScope() { cancel(); }
 
-  // Ends it and its children, and wakes whoever waits under them. Does not suspend.
+  // Ends it and its descendants, and wakes whoever waits under them. Does not suspend. If another
+  // cancel(), of it or above it, is under way, some descendants may end only a moment after this one
+  // has returned; the children have ended.
   void cancel();
 
  private:
@@ -98,8 +110,9 @@ ContextError sleep_for_ns(const Context& context, std::int64_t duration_ns);
 namespace internal {
 // How an operation under a context that ended before it looks like.
 ChannelStatus status_of(ContextError error) noexcept;
-// Records that are alive; for tests.
+// For tests: records that are alive; the most children that a cancel took while it held one lock.
 std::size_t context_records() noexcept;
+std::size_t most_children_at_once() noexcept;
 }  // namespace internal
 
 }  // namespace tailrace::fiber

@@ -9,6 +9,7 @@
 #include "gcruntime/base/test_seed.h"
 #include "gcruntime/fiber/fiber_fixture.h"
 #include "gcruntime/os/clock.h"
+#include "gcruntime/sync/select.h"
 
 namespace tailrace::fiber {
 namespace {
@@ -106,6 +107,79 @@ TEST_P(ContextTest, AChainOfManyIsNoRecursion) {
     last = Context::background();
     EXPECT_EQ(internal::context_records(), 1u);
   });
+}
+
+TEST_P(ContextTest, ManyChildrenAreTakenAFewAtATime) {
+  run([] {
+    constexpr std::size_t kChildren = 100'000;
+    CancelScope root = with_cancel(Context::background());
+    std::vector<CancelScope> children;
+    children.reserve(kChildren);
+    for (std::size_t i = 0; i < kChildren; ++i) children.push_back(with_cancel(root));
+    root.cancel();
+    for (const CancelScope& child : children) ASSERT_EQ(child.error(), ContextError::kCancelled);
+    EXPECT_GT(internal::most_children_at_once(), 0u);
+    EXPECT_LE(internal::most_children_at_once(), 64u);
+  });
+}
+
+// Who has seen it done finds its case ready, though the canceller has children to take first.
+TEST_P(ContextTest, DoneIsReadyAtOnce) {
+  for (int round = 0; round < 100; ++round) {
+    CancelScope root = with_cancel(Context::background());
+    std::vector<CancelScope> children;
+    for (int i = 0; i < 64; ++i) children.push_back(with_cancel(root));
+    std::atomic<bool> watches{false};
+    std::size_t chosen = 9;
+    std::thread watcher([&, context = Context(root)] {
+      watches = true;
+      for (int look = 1; !context.done(); ++look) {
+        if (look % 256 == 0) std::this_thread::yield();
+      }
+      chosen = select(on_done(context), otherwise());
+    });
+    EXPECT_TRUE(spin_until([&] { return watches.load(); }));
+    run([&] { root.cancel(); });
+    watcher.join();
+    ASSERT_EQ(chosen, 0u) << "round " << round;
+  }
+}
+
+// Two cancel at once while somebody makes and drops children: when either has returned, all
+// children have ended.
+TEST_P(ContextTest, TwoCancelWhileChildrenComeAndGo) {
+  constexpr int kRounds = 40;
+  constexpr int kChildren = 400;
+  for (int round = 0; round < kRounds; ++round) {
+    CancelScope root = with_cancel(Context::background());
+    std::vector<CancelScope> children;
+    for (int i = 0; i < kChildren; ++i) children.push_back(with_cancel(root));
+    std::atomic<int> ready{0};
+    const auto together = [&] {
+      ++ready;
+      EXPECT_TRUE(spin_until([&] { return ready == 3; }));
+    };
+    const auto cancel = [&] {
+      together();
+      root.cancel();
+      int alive = 0;
+      for (const CancelScope& child : children) alive += child.done() ? 0 : 1;
+      EXPECT_EQ(alive, 0);
+    };
+    std::thread one(cancel);
+    std::thread other([&] {
+      together();
+      for (int turn = 0; turn < 200; ++turn) {
+        const bool ended = root.done();
+        CancelScope child = with_cancel(root);
+        CancelScope grandchild = with_cancel(child);
+        EXPECT_TRUE(!ended || grandchild.done());
+      }
+    });
+    run(cancel);
+    one.join();
+    other.join();
+  }
 }
 
 // Trees are built, cancelled from several sides, waited on and dropped at the same time.

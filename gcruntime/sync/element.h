@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "gcruntime/gc/make.h"
+#include "gcruntime/gc/mutator.h"
 #include "gcruntime/gc/root.h"
 #include "gcruntime/sync/channel_core.h"
 
@@ -78,6 +79,13 @@ struct Element {
   }
   static constexpr ElementOps kOps{kStride, move, take};
 };
+
+// Stops the program if T may hold managed pointers and the calling thread is not attached: the
+// collector would see neither its frame nor what it stores.
+template <typename T>
+void check_attached() noexcept {
+  if constexpr (Element<T>::kScanned) static_cast<void>(gc::mutator());
+}
 
 // The memory of a ring; made on an attached thread if it is scanned.
 template <typename T>

@@ -211,6 +211,7 @@ TEST_P(MutexTest, ReadersNeverSeeHalfAWrite) {
   std::int64_t values[4] = {0, 0, 0, 0};
   std::atomic<int> readers_inside{0};
   std::atomic<int> most_readers{0};
+  std::atomic<int> begun{0};
   const auto write = [&](bool may_yield) {
     std::lock_guard lock(mutex);
     EXPECT_EQ(readers_inside, 0);
@@ -241,6 +242,9 @@ TEST_P(MutexTest, ReadersNeverSeeHalfAWrite) {
     std::vector<JoinHandle> handles;
     for (int id = 0; id < 16; ++id) {
       handles.push_back(spawn([&, id] {
+        // All at once: where spawning is slow each would be done before the next begins.
+        ++begun;
+        EXPECT_TRUE(yield_until([&] { return begun == 16; }));
         for (int turn = 0; turn < 200; ++turn) {
           if (id % 4 == 0) {
             write(turn % 2 == 0);

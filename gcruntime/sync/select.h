@@ -37,6 +37,7 @@ struct ReceiveCase {
 
   void fill(Case& one) noexcept {
     if (channel == nullptr) return;
+    check_attached<T>();
     one.channel = &channel->core();
     one.side = Side::kReceive;
     one.slot = result.room();
@@ -57,6 +58,7 @@ struct SendCase {
 
   void fill(Case& one) noexcept {
     if (channel == nullptr) return;
+    check_attached<T>();
     one.channel = &channel->core();
     one.side = Side::kSend;
     one.slot = &value;

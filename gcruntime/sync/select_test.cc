@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "gcruntime/fiber/fiber_fixture.h"
+#include "gcruntime/os/clock.h"
 #include "gcruntime/sync/wait_group.h"
 
 namespace tailrace::fiber {
@@ -179,6 +180,49 @@ TEST_P(SelectTest, ThreadsSelectToo) {
     }
   });
   thread.join();
+}
+
+// [sync.select] A sender has taken a case out of its line and is about to look at its wait; another
+// case wins meanwhile. The select must not return, and its frame not go, before that sender is
+// done, though nothing is left to take out of that line. The test is the sender.
+TEST_P(SelectTest, ReturnsAfterThoseWhoLookAtACaseThatHasLeftItsLine) {
+  Channel<int> wins;
+  Channel<int> loses;
+  std::atomic<internal::Case*> published{nullptr};
+  std::atomic<bool> returned{false};
+  JoinHandle selecting = scheduler().spawn([&] {
+    int values[2] = {};
+    internal::Case cases[2];
+    for (int i = 0; i < 2; ++i) {
+      cases[i].channel = &(i == 0 ? wins : loses).core();
+      cases[i].side = internal::Side::kReceive;
+      cases[i].slot = &values[i];
+    }
+    published = cases;
+    EXPECT_EQ(internal::select_cases(cases, 2, false), 0u);
+    returned = true;
+    EXPECT_EQ(values[0], 7);
+  });
+  ASSERT_TRUE(spin_until([&] { return published != nullptr; }));
+  internal::Case& loser = published.load()[1];
+  internal::ChannelCore& core = loses.core();
+  ASSERT_TRUE(spin_until([&] {
+    core.lock();
+    const bool in_line = loser.in_line;
+    core.unlock();
+    return in_line;
+  }));
+  core.lock();
+  core.leave_line(&loser);
+  EXPECT_EQ(wins.try_send(7), ChannelStatus::kOk);
+  // Time for one that would return; one that does not is not held to it.
+  const std::int64_t until_ns = os::now_ns() + 50 * kMs;
+  while (!returned && os::now_ns() < until_ns) std::this_thread::yield();
+  EXPECT_FALSE(returned);
+  EXPECT_TRUE(returned || !loser.wait->claim());
+  core.unlock();
+  selecting.join();
+  EXPECT_TRUE(returned);
 }
 
 using SelectDeathTest = FiberTest;

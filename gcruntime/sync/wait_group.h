@@ -1,10 +1,16 @@
 // WaitGroup: waits until as many have called done() as add() announced. Group: fibers that are
 // joined when it goes out of scope.
 //
-// As in Go, add() comes before the wait() that is to see it: raising the count from zero while
-// somebody waits stops the program, and so does done() without an add(). A group may be used again
-// once its wait() has returned. What was written before done() is visible after wait(). Threads
-// without a fiber may use it.
+// Rounds: the add() that raises the count from zero begins one, the done() that brings it back to
+// zero ends it. Within a round anybody may add(), as long as the count cannot reach zero before.
+//   who waits     calls wait() after the add() that it is to see: a wait() that finds zero returns
+//   a new round   may begin when every wait() that anybody called in the round before has returned
+//                 to its caller; that one of several has returned is not enough. (A wait() on its
+//                 way in would count itself to the new round; one in line is not let go yet.)
+//   its end       the same. The done() calls may still be on their way out: they touch it no more.
+// A new round while somebody stands in line stops the program where it is seen, and so does done()
+// without an add(). What was written before done() is visible after wait(). Threads without a fiber
+// may use it.
 #pragma once
 
 #include <atomic>
@@ -71,7 +77,12 @@ class Group {
       running_.done();
     };
     running_.add(1);
-    spawn(options, std::move(body));
+    try {
+      spawn(options, std::move(body));
+    } catch (...) {  // no memory for a fiber
+      running_.done();
+      throw;
+    }
   }
   // Suspends until all that began have ended. More may be started after it.
   void wait() { running_.wait(); }

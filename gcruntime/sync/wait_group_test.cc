@@ -65,6 +65,34 @@ TEST_P(WaitGroupTest, LetsManyGoAndMayBeGoneAtOnce) {
   });
 }
 
+// A new round begins when all who waited in the one before have returned, whoever of them was last.
+TEST_P(WaitGroupTest, RoundsOfManyWaiters) {
+  run([] {
+    WaitGroup group;
+    WaitGroup returned;
+    for (int round = 0; round < 200; ++round) {
+      group.add(2);
+      std::atomic<int> done{0};
+      returned.add(4);
+      for (int i = 0; i < 4; ++i) {
+        spawn([&] {
+          group.wait();
+          EXPECT_EQ(done, 2);
+          returned.done();
+        });
+      }
+      for (int i = 0; i < 2; ++i) {
+        spawn([&] {
+          yield();
+          ++done;
+          group.done();
+        });
+      }
+      returned.wait();
+    }
+  });
+}
+
 TEST_P(WaitGroupTest, ThreadsWaitAndAreWaitedFor) {
   WaitGroup group;
   group.add(2);
