@@ -104,7 +104,7 @@ TEST_P(ExceptionTest, AnExceptionMayBeHandedToAnotherFiber) {
       std::exception_ptr handed;
       JoinHandle thrower = spawn([&] {
         try {
-          std::vector<int>().at(static_cast<std::size_t>(round));
+          static_cast<void>(std::vector<int>().at(static_cast<std::size_t>(round)));
         } catch (...) {
           yield();
           handed = std::current_exception();

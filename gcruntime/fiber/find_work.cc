@@ -111,10 +111,9 @@ void Worker::housekeep() {
   // sixteen.
   const std::int64_t took_ns = now_ns - housekept_ns_;
   housekept_ns_ = now_ns;
-  clock_ticks_ = took_ns <= kPollEveryNs
-                     ? std::min(clock_ticks_ * 2, kMostClockTicks)
-                     : static_cast<std::uint32_t>(
-                           std::max<std::int64_t>(clock_ticks_ * kPollEveryNs / took_ns, 1));
+  clock_ticks_ = took_ns <= kPollEveryNs ? std::min(clock_ticks_ * 2, kMostClockTicks)
+                                         : static_cast<std::uint32_t>(std::max<std::int64_t>(
+                                               clock_ticks_ * kPollEveryNs / took_ns, 1));
   housekeep_at_ = tick_ + clock_ticks_;
   if (timers_.next_deadline_ns() <= now_ns) expire_timers(timers_, now_ns, /*try_only=*/false);
   if (now_ns - last_poll_ns_.load(std::memory_order_relaxed) >= kPollEveryNs) poll_now(now_ns);
@@ -217,7 +216,7 @@ bool Worker::sleep() {
   }
   block(timeout_ns);                // W4
   if (watch) sleepers.end_watch();  // U1
-  housekept_ns_ = os::now_ns();  // what it slept was not a task's time
+  housekept_ns_ = os::now_ns();     // what it slept was not a task's time
   last_poll_ns_.store(housekept_ns_, std::memory_order_relaxed);
   if (!sleepers.retract(index_)) searching_ = true;  // V1
   just_woke_ = true;

@@ -98,6 +98,7 @@ F* behind(std::atomic<F*>& place, const char* name) noexcept {
 
 #if TAILRACE_COUNTS_LOCKS
 
+// The names of parameters are the C library's secret. NOLINTBEGIN(readability-inconsistent-*,bugprone-macro-*)
 // Taking: EOWNERDEAD is a robust mutex, which is then held too.
 #define TAILRACE_TAKES(name, parameters, arguments)                        \
   extern "C" int name parameters noexcept {                                \
@@ -138,4 +139,5 @@ TAILRACE_TAKES(pthread_rwlock_clockwrlock,
                (lock, clock, until))
 TAILRACE_GIVES(pthread_rwlock_unlock, (pthread_rwlock_t * lock), (lock))
 
+// NOLINTEND(readability-inconsistent-*,bugprone-macro-*)
 #endif

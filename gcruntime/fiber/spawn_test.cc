@@ -117,6 +117,7 @@ TEST_P(SpawnDeathTest, AMoveToTheStackThatThrowsIsAMistake) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   struct SecondMoveThrows {
     SecondMoveThrows() = default;
+    // NOLINTNEXTLINE(bugprone-exception-escape,performance-noexcept-move-constructor): the point
     SecondMoveThrows(SecondMoveThrows&& other) : moves(other.moves + 1) {
       if (moves == 2) throw std::runtime_error("moved");
     }

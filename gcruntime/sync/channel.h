@@ -67,7 +67,7 @@ class Received {
   }
   ChannelStatus status_ = ChannelStatus::kWouldBlock;
   union {
-    T value_;
+    T value_;  // NOLINT(readability-identifier-naming): private, though the union is not
   };
 };
 

@@ -220,7 +220,7 @@ class Storm {
       Parcel* parcel = make_parcel(number);
       switch (random() % 6) {
         case 0:
-          note_sent(out.send_for(std::move(parcel), static_cast<std::int64_t>(random() % 300'000)));
+          note_sent(out.send_for(parcel, static_cast<std::int64_t>(random() % 300'000)));
           break;
         case 1:
           note_received(in.receive(scope));
@@ -229,7 +229,7 @@ class Storm {
           select(on_send(out, parcel, note_sent), on_receive(in, note_received), otherwise());
           break;
         default:
-          select(on_receive(in, note_received), on_send(out, std::move(parcel), note_sent),
+          select(on_receive(in, note_received), on_send(out, parcel, note_sent),
                  on_receive(also_in, note_received), on_done(scope),
                  on_timeout(static_cast<std::int64_t>(random() % 1'000'000)));
       }

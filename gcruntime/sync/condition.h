@@ -74,7 +74,7 @@ class Condition {
   static Mutex& mutex_of(std::unique_lock<Mutex>& lock) noexcept { return *lock.mutex(); }
   // Returns with the mutex unlocked.
   bool wait_unlocked(Mutex& mutex, std::int64_t deadline_ns);
-  static bool commit(void* waiting);
+  static bool commit(void* argument);
   void remove(Waiting* waiting) noexcept;
   Waiting* claim_first() noexcept;
 

@@ -31,6 +31,7 @@ void print_list() {
 #endif
 }
 
+// NOLINTNEXTLINE(bugprone-exception-escape): what no handler expects ends it loudly
 int main(int argc, char** argv) {
   CLI::App app{"Torture programs for the managed heap and the fibers"};
   std::vector<std::string> names;
@@ -89,4 +90,5 @@ int main(int argc, char** argv) {
 }  // namespace
 }  // namespace tailrace::torture
 
+// NOLINTNEXTLINE(bugprone-exception-escape): what no handler expects ends it loudly
 int main(int argc, char** argv) { return tailrace::torture::main(argc, argv); }
