@@ -1,0 +1,224 @@
+// tailrace-load as its users have it: the program itself, against a synthetic server, by its exit codes,
+// what it prints and the files that it leaves. A noisy host may void a run (exit 3); what is asked for here
+// holds there too.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "loadtest/host.h"
+#include "loadtest/outputs.h"
+#include "loadtest/selfcheck.h"
+#include "loadtest/synthetic.h"
+
+namespace tailrace::loadtest {
+namespace {
+
+namespace files = std::filesystem;
+
+class CommandTest : public testing::Test {
+ protected:
+  CommandTest() {
+    char name[] = "/tmp/tailrace-load-test-XXXXXX";
+    directory_ = ::mkdtemp(name);
+    // A ceiling that refuses nothing, so that no test waits for a selfcheck.
+    ::setenv("XDG_CACHE_HOME", directory_.c_str(), 1);
+    Selfcheck ceiling;
+    ceiling.workers = 1;
+    ceiling.most_rate_per_worker = 50'000;
+    remember_selfcheck(read_host(), ceiling);
+  }
+  ~CommandTest() override { files::remove_all(directory_); }
+
+  std::string url_of(const std::string& model) {
+    auto port = server_.start(model, "127.0.0.1", 0);
+    EXPECT_TRUE(std::holds_alternative<std::uint16_t>(port));
+    return "http://127.0.0.1:" + std::to_string(std::get<std::uint16_t>(port)) + "/";
+  }
+
+  // Starts the program; its stdout and stderr go to files.
+  pid_t start(const std::vector<std::string>& words) {
+    std::vector<char*> arguments;
+    std::string program = TAILRACE_LOAD;
+    arguments.push_back(program.data());
+    std::vector<std::string> copy = words;
+    for (std::string& word : copy) arguments.push_back(word.data());
+    arguments.push_back(nullptr);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      static_cast<void>(!std::freopen((directory_ + "/out").c_str(), "w", stdout));
+      static_cast<void>(!std::freopen((directory_ + "/err").c_str(), "w", stderr));
+      ::execv(arguments[0], arguments.data());
+      ::_exit(127);
+    }
+    return child;
+  }
+  static int wait_for(pid_t child) {
+    int status = 0;
+    EXPECT_EQ(::waitpid(child, &status, 0), child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+  }
+  int run(const std::vector<std::string>& words) { return wait_for(start(words)); }
+
+  std::string read(const std::string& name) const {
+    std::ifstream stream(directory_ + "/" + name);
+    std::ostringstream text;
+    text << stream.rdbuf();
+    return text.str();
+  }
+  std::string out() const { return read("out"); }
+  std::string err() const { return read("err"); }
+  Result result(const std::string& name) const {
+    auto read = read_result(directory_ + "/" + name);
+    if (auto* message = std::get_if<std::string>(&read)) {
+      ADD_FAILURE() << *message;
+      return {};
+    }
+    return std::get<Result>(std::move(read));
+  }
+
+  std::string directory_;
+  SyntheticServer server_;
+};
+
+bool is_one_of(int value, std::initializer_list<int> values) {
+  return std::find(values.begin(), values.end(), value) != values.end();
+}
+
+TEST_F(CommandTest, UsageIsExit2AndNamesTheRemedy) {
+  struct Case {
+    std::vector<std::string> words;
+    const char* says;
+  };
+  const Case cases[] = {
+      {{}, "subcommand"},
+      {{"run"}, "url"},
+      {{"run", "http://127.0.0.1:1/"}, "rate"},
+      {{"run", "ftp://127.0.0.1:1/", "-r", "10"}, "http://"},
+      {{"run", "http://127.0.0.1:1/", "-r", "many"}, "-r"},
+      {{"run", "http://127.0.0.1:1/", "-r", "10", "-d", "10"}, "-d"},
+      {{"run", "http://127.0.0.1:1/", "-r", "10", "--slo", "p99"}, "p99.9<20ms"},
+      {{"run", "http://127.0.0.1:1/", "-r", "10", "--scenario", "/none"}, "/none"},
+      {{"run", "http://127.0.0.1:1/", "-r", "10", "--idle", "rest"}, "hybrid"},
+      {{"run", "http://127.0.0.1:1/", "-r", "10", "-o", "/proc/none"}, "/proc/none"},
+      {{"ramp", "http://127.0.0.1:1/"}, "--from"},
+      {{"ramp", "http://127.0.0.1:1/", "--from", "9", "--to", "3"}, "above"},
+      {{"report", "/none"}, "/none"},
+      {{"compare", "/none", "/none"}, "/none"},
+      {{"serve-synthetic", "md7"}, "md1"}};
+  for (const Case& each : cases) {
+    EXPECT_EQ(run(each.words), 2) << each.says;
+    EXPECT_NE((out() + err()).find(each.says), std::string::npos) << each.says << ": " << err();
+  }
+}
+
+TEST_F(CommandTest, NobodyThereIsExit4) {
+  EXPECT_EQ(run({"run", "http://127.0.0.1:1/", "-r", "10", "-d", "1s", "-t", "1"}), 4);
+  EXPECT_NE(err().find("127.0.0.1:1"), std::string::npos) << err();
+  const std::string url = url_of("none");
+  EXPECT_EQ(run({"run", url, "-r", "10", "-d", "1s", "-t", "1", "--metrics",
+                 "http://127.0.0.1:1/metrics"}),
+            4);
+}
+
+TEST_F(CommandTest, ARunLeavesItsFilesAndTheSameSeedTheSamePlan) {
+  const std::string url = url_of("md1:us=200");
+  const std::vector<std::string> words = {"run", url, "-r",       "500", "-d",     "2s",
+                                          "-t",  "1", "--warmup", "0ms", "--seed", "7"};
+  std::vector<std::string> with_files = words;
+  with_files.insert(with_files.end(), {"-o", directory_ + "/report"});
+  EXPECT_TRUE(is_one_of(run(with_files), {0, 3})) << err();
+  EXPECT_NE(out().find("P99"), std::string::npos) << out();
+  for (const char* name : {"report.html", "results.json", "latency.hgrm", "seconds.csv"}) {
+    EXPECT_GT(files::file_size(directory_ + "/report/" + name), 100u) << name;
+  }
+  const Result first = result("report/results.json");
+  ASSERT_EQ(first.measurements.size(), 1u);
+  const Measurement& measured = first.measurements[0];
+  const Counts counts = measured.counts();
+  EXPECT_EQ(counts.planned, counts.completed + counts.dropped + counts.timed_out + counts.failed);
+  EXPECT_GT(counts.planned, 500u);
+  EXPECT_EQ(first.seed, 7u);
+  // The server's own counters are joined: they tell about the same rate. Its readings and the requests'
+  // ends are not at the same instant.
+  EXPECT_NEAR(measured.server.requests / measured.server.seconds, 500, 200);
+
+  EXPECT_TRUE(is_one_of(run({"run", url, "-r", "500", "-d", "2s", "-t", "1", "--warmup", "0ms",
+                             "--seed", "7", "--quiet", "--json", directory_ + "/again"}),
+                        {0, 3}));
+  EXPECT_EQ(out(), "");
+  EXPECT_EQ(result("again").measurements[0].plan_digest, measured.plan_digest);
+  EXPECT_EQ(result("again").measurements[0].counts().planned, counts.planned);
+
+  std::vector<std::string> dry = words;
+  dry.push_back("--dry-run");
+  EXPECT_EQ(run(dry), 0);
+  char digest[32];
+  std::snprintf(digest, sizeof digest, "%016llx",
+                static_cast<unsigned long long>(measured.plan_digest));
+  EXPECT_NE(out().find(digest), std::string::npos) << out();
+
+  EXPECT_EQ(run({"report", directory_ + "/report/results.json"}), 0);
+  EXPECT_NE(out().find("P99"), std::string::npos);
+  EXPECT_EQ(run({"report", directory_ + "/report/results.json", "--format", "html"}), 0);
+  EXPECT_EQ(out(), read("report/report.html"));
+}
+
+TEST_F(CommandTest, AThresholdThatFailsIsExit1) {
+  const std::string url = url_of("none");
+  const int code = run({"run", url, "-r", "200", "-d", "1s", "-t", "1", "--slo", "p50<1ns"});
+  EXPECT_TRUE(is_one_of(code, {1, 3})) << code;
+  EXPECT_NE(out().find("p50<1ns"), std::string::npos) << out();
+}
+
+TEST_F(CommandTest, ARateBeyondTheCeilingIsRefusedOrMarked) {
+  const std::string url = url_of("none");
+  EXPECT_EQ(run({"run", url, "-r", "40k", "-d", "1s", "-t", "1"}), 3);
+  EXPECT_NE(err().find("70 %"), std::string::npos) << err();
+  EXPECT_NE(err().find("--above-ceiling"), std::string::npos) << err();
+  run({"run", url, "-r", "40k", "-d", "1s", "-t", "1", "--above-ceiling", "--warmup", "0ms",
+       "--json", directory_ + "/above"});
+  EXPECT_TRUE(result("above").above_ceiling);
+}
+
+TEST_F(CommandTest, AnInterruptedRunWritesWhatItHas) {
+  const std::string url = url_of("none");
+  const pid_t child = start({"run", url, "-r", "200", "-d", "60s", "-t", "1", "--warmup", "0ms",
+                             "-o", directory_ + "/partial"});
+  std::this_thread::sleep_for(std::chrono::seconds(3));
+  EXPECT_EQ(::kill(child, SIGINT), 0);
+  EXPECT_EQ(wait_for(child), 130);
+  const Result partial = result("partial/results.json");
+  EXPECT_TRUE(partial.interrupted);
+  ASSERT_EQ(partial.measurements.size(), 1u);
+  EXPECT_GT(partial.measurements[0].counts().completed, 0u);
+  EXPECT_LT(partial.measurements[0].counts().planned, 200u * 60);
+  EXPECT_GT(files::file_size(directory_ + "/partial/report.html"), 1000u);
+}
+
+TEST_F(CommandTest, ARampTellsWhereP99Inflects) {
+  const std::string url = url_of("step:at=500,add=60ms,p=0.2");
+  const int code =
+      run({"ramp", url, "--rates", "200,260,330,410,600,700,800,900", "-d", "2s", "-t", "1",
+           "--warmup", "300ms", "--rest", "10ms", "--json", directory_ + "/ramp"});
+  EXPECT_TRUE(is_one_of(code, {0, 3})) << code << err();
+  const Result ramp = result("ramp");
+  ASSERT_EQ(ramp.measurements.size(), 8u);
+  ASSERT_TRUE(ramp.inflection.has_value());
+  if (code == 3) return;  // seconds were voided: what was measured is told, and not relied on
+  EXPECT_EQ(ramp.inflection->shape, Inflection::Shape::kStep);
+  EXPECT_EQ(ramp.inflection->last_low_rate, 410);
+  EXPECT_EQ(ramp.inflection->first_high_rate, 600);
+}
+
+}  // namespace
+}  // namespace tailrace::loadtest

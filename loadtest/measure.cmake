@@ -1,0 +1,41 @@
+# The generator: plans become requests, answers become measurements.
+set(measure_sources
+  answer.cc
+  collector.cc
+  connection.cc
+  endpoint.cc
+  host.cc
+  measure.cc
+  null_server.cc
+  recorder.cc
+  schedule.cc
+  waiter.cc
+  worker.cc)
+set(measure_headers
+  answer.h
+  clock.h
+  collector.h
+  connection.h
+  endpoint.h
+  host.h
+  measure.h
+  null_server.h
+  recorder.h
+  request.h
+  schedule.h
+  waiter.h
+  worker.h)
+set(measure_tests
+  answer_test.cc
+  collector_test.cc
+  connection_test.cc
+  host_test.cc
+  measure_stop_test.cc
+  measure_test.cc
+  recorder_test.cc
+  schedule_test.cc
+  scripted_server.cc
+  scripted_server.h
+  test_measurement.h
+  waiter_test.cc
+  worker_test.cc)

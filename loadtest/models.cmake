@@ -1,0 +1,23 @@
+# Servers that are known in closed form, their theory, and what is concluded from measurements.
+set(models_sources
+  comparison.cc
+  inflection.cc
+  queue_theory.cc
+  synthetic.cc
+  synthetic_metrics.cc
+  synthetic_model.cc
+  synthetic_request.cc)
+set(models_headers
+  comparison.h
+  inflection.h
+  queue_theory.h
+  synthetic.h
+  synthetic_metrics.h
+  synthetic_model.h
+  synthetic_request.h)
+set(models_tests
+  comparison_test.cc
+  inflection_test.cc
+  queue_theory_test.cc
+  synthetic_model_test.cc
+  synthetic_test.cc)

@@ -1,0 +1,54 @@
+# What was measured, and every form in which it is told.
+set(report_sources
+  result.cc
+  figures.cc
+  json_fields.cc
+  result_json.cc
+  result_json_read.cc
+  report_format.cc
+  verdict.cc
+  text_table.cc
+  text_summary.cc
+  csv.cc
+  hgrm.cc
+  markup.cc
+  axis.cc
+  svg_chart.cc
+  report_style.cc
+  report_figure.cc
+  report_time.cc
+  report_spread.cc
+  report_spans.cc
+  report_ramp.cc
+  report_facts.cc
+  html_report.cc)
+set(report_headers
+  axis.h
+  json_fields.h
+  latency.h
+  markup.h
+  report_format.h
+  report_parts.h
+  report_style.h
+  svg_chart.h
+  text_table.h
+  result.h
+  figures.h
+  verdict.h
+  result_json.h
+  text_summary.h
+  csv.h
+  hgrm.h
+  html_report.h)
+set(report_tests
+  xml_check.h
+  test_results.cc
+  result_test.cc
+  result_json_test.cc
+  text_summary_test.cc
+  csv_test.cc
+  hgrm_test.cc
+  xml_check.cc
+  axis_test.cc
+  svg_chart_test.cc
+  html_report_test.cc)
