@@ -61,16 +61,37 @@ Result header_of(const Load& load, const CampaignPlan& plan) {
   return result;
 }
 
+// Requests in the busiest second that a trace has within `duration_ns`.
+double busiest_second(const std::vector<std::int64_t>& times, std::int64_t duration_ns) {
+  std::size_t most = 0;
+  auto first = times.begin();
+  const auto end = std::lower_bound(first, times.end(), duration_ns);
+  for (auto last = first; last != end; ++last) {
+    while (*last - *first >= 1'000'000'000) ++first;
+    most = std::max(most, static_cast<std::size_t>(last - first) + 1);
+  }
+  return static_cast<double>(most);
+}
+
+// Requests a second at the most, all steps of sessions counted.
+double asked_rate(const Load& load, const CampaignPlan& plan) {
+  const PlanSettings& arrivals = load.settings.plan;
+  const double rate = arrivals.trace != nullptr
+                          ? busiest_second(*arrivals.trace, plan.duration_ns)
+                          : *std::max_element(plan.rates.begin(), plan.rates.end());
+  return rate * load.scenario.requests_per_arrival();
+}
+
 // What a generator of this host can do: remembered, or measured now.
 std::optional<Refusal> find_ceiling(const Load& load, const CampaignPlan& plan,
                                     const CampaignHooks& hooks, Result& result) {
-  result.selfcheck = remembered_selfcheck(result.host, result.workers);
+  SelfcheckSettings settings;
+  settings.workers = result.workers;
+  settings.idle = load.settings.idle;
+  settings.pin = load.settings.pin;
+  result.selfcheck = remembered_selfcheck(result.host, settings);
   if (!result.selfcheck) {
     if (hooks.say) hooks.say("selfcheck: what this generator can do (once a day)");
-    SelfcheckSettings settings;
-    settings.workers = result.workers;
-    settings.idle = load.settings.idle;
-    settings.pin = load.settings.pin;
     settings.interrupted = interrupt_flag();
     auto measured = selfcheck(settings);
     if (auto* error = std::get_if<MeasureError>(&measured)) {
@@ -78,10 +99,10 @@ std::optional<Refusal> find_ceiling(const Load& load, const CampaignPlan& plan,
     }
     if (interrupted()) return Refusal{kInterrupted, "interrupted before the first request"};
     result.selfcheck = std::get<Selfcheck>(measured);
-    remember_selfcheck(result.host, *result.selfcheck);
+    remember_selfcheck(result.host, settings, *result.selfcheck);
   }
   const double most = result.selfcheck->most_rate * kShareOfCeiling;
-  const double asked = *std::max_element(plan.rates.begin(), plan.rates.end());
+  const double asked = asked_rate(load, plan);
   if (asked <= most) return std::nullopt;
   result.above_ceiling = true;
   if (load.above_ceiling) return std::nullopt;

@@ -18,7 +18,8 @@ std::string milliseconds(double ns) { return number("%.3g ms", ns / 1e6); }
 
 }  // namespace
 
-std::string void_reason(std::int64_t lateness_most_ns, double steal, double busy) {
+std::string void_reason(std::int64_t lateness_most_ns, std::int64_t held_most_ns, double steal,
+                        double busy) {
   std::string reason;
   const auto add = [&reason](const std::string& why) {
     if (!reason.empty()) reason += "; ";
@@ -26,6 +27,10 @@ std::string void_reason(std::int64_t lateness_most_ns, double steal, double busy
   };
   if (lateness_most_ns > kLatenessMostNs) {
     add("the generator was " + milliseconds(static_cast<double>(lateness_most_ns)) + " late");
+  }
+  if (held_most_ns > kLatenessMostNs) {
+    add("the generator was held up for " + milliseconds(static_cast<double>(held_most_ns)) +
+        " with an answer to read or a request to write");
   }
   if (steal > kStealMost) add("the hypervisor took " + percent(steal) + " of the CPU time");
   if (busy > kBusyMost) add("a worker was " + percent(busy) + " busy");
@@ -77,7 +82,7 @@ void Collector::pack(bool without_steal) {
     second.generator_busy = sum.busy;
     second.steal = index < steal_.size() ? steal_[index] : 0;
     second.voided = void_reason(static_cast<std::int64_t>(sum.lateness.finite().max()),
-                                second.steal, second.generator_busy);
+                                sum.held_most_ns, second.steal, second.generator_busy);
     p50_ns_ = sum.response.percentile_ns(50);
     p99_ns_ = sum.response.percentile_ns(99);
     overdue_ += sum.overdue;
@@ -101,6 +106,7 @@ void Collector::add_totals(const Recorder& recorder) {
     errors_[room ? message : Recorder::kOtherErrors] += times;
   }
   connect_.merge(recorder.connect());
+  left_out_ += recorder.left_out();
 }
 
 Measurement Collector::finish() {
@@ -125,6 +131,11 @@ std::vector<std::string> Collector::invalid_reasons(const Measurement& measureme
   if (offered < kOfferedLeast * planned) {
     reasons.push_back("the generator offered " + percent(offered / planned) +
                       " of the plan: give it more workers (-t) or lower the rate");
+  }
+  if (left_out_ != 0) {
+    reasons.push_back("interrupted with " + std::to_string(left_out_) +
+                      " request(s) unanswered for a second and more: they are left out, and the "
+                      "figures are better than what users saw");
   }
   const Latencies response = measurement.response();
   const double late = measurement.lateness().percentile_ns(99);

@@ -15,7 +15,8 @@
 
 namespace tailrace::loadtest {
 
-// A second tells nothing about the server if in it a request was taken up later than this ...
+// A second tells nothing about the server if in it a request was taken up later than this, or an
+// answer lay unread for so long while the generator's thread did not run, ...
 inline constexpr std::int64_t kLatenessMostNs = 2'000'000;
 // ... or the hypervisor took more than this share of the host's CPU time, or a worker was busier
 // than this.
@@ -33,7 +34,8 @@ inline constexpr double kVoidedMost = 0.5;
 inline constexpr double kBusyMeanMost = 0.85;
 
 // Why a second is voided; empty if it is clean.
-std::string void_reason(std::int64_t lateness_most_ns, double steal, double busy);
+std::string void_reason(std::int64_t lateness_most_ns, std::int64_t held_most_ns, double steal,
+                        double busy);
 
 class Collector {
  public:
@@ -67,6 +69,7 @@ class Collector {
   std::vector<double> steal_;
   std::vector<Second> seconds_;
   std::uint64_t overdue_ = 0;
+  std::uint64_t left_out_ = 0;
   double busy_sum_ = 0;
   double p50_ns_ = 0;
   double p99_ns_ = 0;

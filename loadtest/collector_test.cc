@@ -80,11 +80,12 @@ TEST(CollectorTest, WaitsForTheStealOfASecond) {
 }
 
 TEST(CollectorTest, VoidsASecondForEachReason) {
-  EXPECT_EQ(void_reason(kLatenessMostNs, kStealMost, kBusyMost), "");
-  EXPECT_NE(void_reason(kLatenessMostNs + 1, 0, 0).find("late"), std::string::npos);
-  EXPECT_NE(void_reason(0, kStealMost * 1.1, 0).find("hypervisor"), std::string::npos);
-  EXPECT_NE(void_reason(0, 0, kBusyMost * 1.01).find("busy"), std::string::npos);
-  EXPECT_EQ(void_reason(3'000'000, 0.05, 0),
+  EXPECT_EQ(void_reason(kLatenessMostNs, kLatenessMostNs, kStealMost, kBusyMost), "");
+  EXPECT_NE(void_reason(kLatenessMostNs + 1, 0, 0, 0).find("late"), std::string::npos);
+  EXPECT_NE(void_reason(0, 0, kStealMost * 1.1, 0).find("hypervisor"), std::string::npos);
+  EXPECT_NE(void_reason(0, kLatenessMostNs + 1, 0, 0).find("held up"), std::string::npos);
+  EXPECT_NE(void_reason(0, 0, 0, kBusyMost * 1.01).find("busy"), std::string::npos);
+  EXPECT_EQ(void_reason(3'000'000, 0, 0.05, 0),
             "the generator was 3 ms late; the hypervisor took 5 % of the CPU time");
   // One late request among many.
   auto late = second(1);

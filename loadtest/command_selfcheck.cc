@@ -58,7 +58,9 @@ int run(const Words& words) {
   const Selfcheck& result = std::get<Selfcheck>(measured);
   print(result, host);
   if (interrupted()) return kInterrupted;
-  remember_selfcheck(host, result);
+  if (!remember_selfcheck(host, settings, result) && result.grade > 'C') {
+    line.say("too noisy to be remembered: the next run or ramp measures anew");
+  }
   return kPass;
 }
 

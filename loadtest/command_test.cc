@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -35,7 +36,7 @@ class CommandTest : public testing::Test {
     Selfcheck ceiling;
     ceiling.workers = 1;
     ceiling.most_rate_per_worker = 50'000;
-    remember_selfcheck(read_host(), ceiling);
+    EXPECT_TRUE(remember_selfcheck(read_host(), {}, ceiling));
   }
   ~CommandTest() override { files::remove_all(directory_); }
 
@@ -206,7 +207,7 @@ TEST_F(CommandTest, AnInterruptedRunWritesWhatItHas) {
 }
 
 TEST_F(CommandTest, ARampTellsWhereP99Inflects) {
-  const std::string url = url_of("step:at=500,add=60ms,p=0.2");
+  const std::string url = url_of("step:at=500,add=400ms,p=0.2");
   const int code =
       run({"ramp", url, "--rates", "200,260,330,410,600,700,800,900", "-d", "2s", "-t", "1",
            "--warmup", "300ms", "--rest", "10ms", "--json", directory_ + "/ramp"});
@@ -214,10 +215,13 @@ TEST_F(CommandTest, ARampTellsWhereP99Inflects) {
   const Result ramp = result("ramp");
   ASSERT_EQ(ramp.measurements.size(), 8u);
   ASSERT_TRUE(ramp.inflection.has_value());
-  if (code == 3) return;  // seconds were voided: what was measured is told, and not relied on
+  // Steps in which the generator was late are left out, so the two may lie further apart.
+  const auto left = std::count_if(ramp.measurements.begin(), ramp.measurements.end(),
+                                  [](const Measurement& step) { return step.invalid.empty(); });
+  if (left < 6) return;
   EXPECT_EQ(ramp.inflection->shape, Inflection::Shape::kStep);
-  EXPECT_EQ(ramp.inflection->last_low_rate, 410);
-  EXPECT_EQ(ramp.inflection->first_high_rate, 600);
+  EXPECT_LT(ramp.inflection->last_low_rate, 500);
+  EXPECT_GT(ramp.inflection->first_high_rate, 500);
 }
 
 }  // namespace

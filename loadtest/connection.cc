@@ -6,9 +6,14 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstring>
+#include <ctime>
 #include <system_error>
 #include <utility>
+
+#include "loadtest/clock.h"
 
 namespace tailrace::loadtest {
 namespace {
@@ -58,6 +63,8 @@ Connection::Outcome Connection::open(const Endpoint& endpoint, std::int64_t now_
   if (fd_ < 0) return broken("connect: " + message_of(errno));
   const int on = 1;
   ::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  // An old kernel or a sandbox may refuse: then nothing is known of when bytes came.
+  ::setsockopt(fd_, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
   if (::connect(fd_, endpoint.address(), endpoint.length) != 0 && errno != EINPROGRESS) {
     return broken("connect: " + message_of(errno));
   }
@@ -121,9 +128,36 @@ Connection::Outcome Connection::on_event(std::uint32_t events, std::span<char> s
   return Outcome::kNothing;
 }
 
+ssize_t Connection::receive(std::span<char> scratch) noexcept {
+  arrived_ns_ = 0;
+  iovec bytes{.iov_base = scratch.data(), .iov_len = scratch.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(timespec))];
+  msghdr message{};
+  message.msg_iov = &bytes;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  const ssize_t got = ::recvmsg(fd_, &message, 0);
+  if (got <= 0) return got;
+  const cmsghdr* const header = CMSG_FIRSTHDR(&message);
+  if (header == nullptr || header->cmsg_level != SOL_SOCKET ||
+      header->cmsg_type != SCM_TIMESTAMPNS) {
+    return got;
+  }
+  // The stamp is of the clock that may be set, so only how long ago it was is taken from it.
+  timespec stamp{};
+  std::memcpy(&stamp, CMSG_DATA(header), sizeof stamp);
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  const std::int64_t ago =
+      (now.tv_sec - stamp.tv_sec) * kSecondNs + (now.tv_nsec - stamp.tv_nsec);
+  arrived_ns_ = now_ns() - std::max<std::int64_t>(ago, 0);
+  return got;
+}
+
 // Once: what is left is told of again, after the other connections' events.
 Connection::Outcome Connection::read(std::span<char> scratch) {
-  const ssize_t got = ::recv(fd_, scratch.data(), scratch.size(), 0);
+  const ssize_t got = receive(scratch);
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return Outcome::kNothing;
   if (state_ == State::kIdle) {
     if (got > 0) return broken("bytes that no request asked for");

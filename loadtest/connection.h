@@ -7,6 +7,7 @@
 #pragma once
 
 #include <sys/socket.h>
+#include <sys/types.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -56,6 +57,9 @@ class Connection {
   // Of the last request; of the answer what was read of it.
   std::uint64_t bytes_sent() const noexcept { return bytes_sent_; }
   std::uint64_t bytes_received() const noexcept { return bytes_received_; }
+  // When the answer's last bytes came to this host, by the kernel's stamp, on the steady clock; 0 if
+  // it gave none.
+  std::int64_t arrived_ns() const noexcept { return arrived_ns_; }
   // Since it was opened.
   std::uint64_t answers() const noexcept { return answers_; }
 
@@ -63,6 +67,8 @@ class Connection {
   Outcome connected();
   Outcome write_rest(std::span<char> scratch);
   Outcome read(std::span<char> scratch);
+  // As recv(); leaves arrived_ns_.
+  ssize_t receive(std::span<char> scratch) noexcept;
   Outcome answered(std::size_t unused);
   Outcome broken(std::string why);
   void watch(std::uint32_t events) noexcept;
@@ -80,6 +86,7 @@ class Connection {
   std::uint64_t bytes_sent_ = 0;
   std::uint64_t bytes_received_ = 0;
   std::uint64_t answers_ = 0;
+  std::int64_t arrived_ns_ = 0;
 };
 
 }  // namespace tailrace::loadtest

@@ -67,8 +67,9 @@ std::string write_html(const Result& result) {
   text += result.kind == "ramp" ? ramp_sections(result) : run_sections(result);
   const std::size_t left = kMostPageBytes - std::min(text.size(), kMostPageBytes);
   text += write_section("How it was measured", environment(result) + json_section(result, left));
-  text += "<footer><p>" + escape(result.tool_version) + "</p></footer>\n</main>\n<script>" +
-          std::string(report_script()) + "</script>\n</body>\n</html>\n";
+  text += "<footer><p>tailrace-load " + escape(result.tool_version) +
+          "</p></footer>\n</main>\n<script>" + std::string(report_script()) +
+          "</script>\n</body>\n</html>\n";
   return text;
 }
 

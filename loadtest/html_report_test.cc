@@ -184,6 +184,30 @@ TEST(HtmlReport, RampShowsWhereItInflects) {
   EXPECT_NE(smooth.find("smooth, no step"), std::string::npos);
 }
 
+TEST(HtmlReport, HollowMarksAndWideTablesAreExplained) {
+  const std::string step = write_html(test_results::step_ramp());
+  EXPECT_NE(step.find("left out: too much of it is voided"), std::string::npos);
+  EXPECT_NE(step.find("<div class=\"scroll many\""), std::string::npos);
+  const std::string smooth = write_html(test_results::smooth_ramp());
+  EXPECT_EQ(smooth.find("left out: too much of it is voided"), std::string::npos);
+  EXPECT_NE(smooth.find("<p>Smooth, no step"), std::string::npos) << "a sentence begins so";
+  // Hatching says it already.
+  const std::string stalled = write_html(test_results::stalled());
+  EXPECT_EQ(stalled.find("left out: too much of it is voided"), std::string::npos);
+  EXPECT_EQ(write_table({"", {"a", "b"}, {{"1", "2"}}, {}, false}).find("many"), std::string::npos);
+}
+
+TEST(HtmlReport, WhatWasNotGivenIsNotToldAsZero) {
+  Result result = test_results::quiet();
+  result.connections = 0;
+  result.in_flight_most = 0;
+  const std::string page = write_html(result);
+  EXPECT_NE(page.find("connections</th><td>as the rate needs"), std::string::npos);
+  EXPECT_NE(page.find("in flight at most</th><td>4 x rate x timeout"), std::string::npos);
+  result.connections = 1'024;
+  EXPECT_NE(write_html(result).find("connections</th><td>1,024"), std::string::npos);
+}
+
 TEST(HtmlReport, HeatMapHasFewCellsAndLosesNoTime) {
   Result noisy = test_results::hour();
   const std::vector<Stretch> stretches = stretches_of(noisy.measurements.front(), kMostStretches);

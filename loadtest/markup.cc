@@ -94,7 +94,11 @@ std::string micro(std::string text) {
 }
 
 std::string write_table(const HtmlTable& table) {
-  std::string text = "<div class=\"scroll\" tabindex=\"0\">";
+  // More columns than a narrow screen has room for: it says there that they scroll.
+  constexpr std::size_t kNarrowColumns = 5;
+  std::string text = table.head.size() > kNarrowColumns
+                         ? "<div class=\"scroll many\" tabindex=\"0\">"
+                         : "<div class=\"scroll\" tabindex=\"0\">";
   text += table.text_last ? "<table class=\"wide-last\">" : "<table>";
   if (!table.caption.empty()) text += "<caption>" + escape(table.caption) + "</caption>";
   text += "<thead><tr>";

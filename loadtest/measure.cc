@@ -160,7 +160,7 @@ std::string Run::wait_for_connections() {
 
 std::variant<Measurement, MeasureError> Run::measure() {
   settings_ = completed(settings_);
-  const double per_second = rate();
+  const double per_second = rate() * scenario_.requests_per_arrival();
   if (settings_.connections == 0) {
     settings_.connections = static_cast<unsigned>(
         std::clamp<double>(per_second / 50, kConnectionsLeast, kConnectionsMost));
@@ -278,6 +278,10 @@ Measurement Run::result() {
     measurement.interrupted = true;
     measurement.duration_ns =
         started_ ? std::clamp<std::int64_t>(stopped_ns_ - origin_ns_, 0, plan.duration_ns) : 0;
+  }
+  if (!interrupted_ && measurement.counts().planned == 0) {
+    measurement.invalid.emplace_back(
+        "no request was due in the measured part: raise the rate (-r) or the duration (-d)");
   }
   measurement.seed = plan.seed;
   measurement.plan_digest = plan_digest(plan, scenario_.weights());

@@ -245,5 +245,38 @@ TEST(MeasureStopTest, AGeneratorThatStoodStillSaysSo) {
   EXPECT_FALSE(measurement.invalid.empty());
 }
 
+// At a low rate nothing is due while the generator stands still, so that nothing is sent late: only
+// the answer is read late, and looks like slow service.
+TEST(MeasureStopTest, AGeneratorThatReadLateSaysSo) {
+  ScriptedServer server([](Peer& peer) {
+    while (!peer.read_request().empty()) {
+      sleep_until(now_ns() + kStopNs / 20);
+      peer.write(kOkAnswer);
+    }
+  });
+  MeasureSettings settings = stop_settings(server.port());
+  settings.plan.kind = ArrivalKind::kConstant;
+  settings.plan.rate_per_second = 2;
+  settings.plan.duration_ns = kSecondNs;
+  struct sigaction action {};
+  action.sa_handler = hold_up;
+  ASSERT_EQ(::sigaction(SIGUSR2, &action, nullptr), 0);
+  std::thread holder;
+  MeasureHooks hooks;
+  hooks.on_begin = [&](std::int64_t begin_ns) {
+    holder = std::thread([begin_ns] {
+      sleep_until(begin_ns + kSecondNs / 2 + kStopNs / 40);  // one is under way
+      ::syscall(SYS_tgkill, ::getpid(), worker_thread(), SIGUSR2);
+    });
+  };
+  const Measurement measurement = measured(settings, Scenario::of_url(settings.target), hooks);
+  holder.join();
+  expect_exact_books(measurement);
+  ASSERT_EQ(measurement.seconds.size(), 1U);
+  EXPECT_GE(measurement.service(true).finite().max(), static_cast<std::uint64_t>(kStopNs / 4));
+  EXPECT_NE(measurement.seconds[0].voided.find("held up"), std::string::npos)
+      << measurement.seconds[0].voided;
+}
+
 }  // namespace
 }  // namespace tailrace::loadtest

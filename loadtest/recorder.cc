@@ -20,6 +20,7 @@ void RecordedSecond::clear() noexcept {
   service.clear();
   in_flight_most = 0;
   busy = 0;
+  held_most_ns = 0;
   overdue = 0;
 }
 
@@ -31,6 +32,7 @@ void RecordedSecond::merge(const RecordedSecond& other) noexcept {
   service.merge(other.service);
   in_flight_most += other.in_flight_most;
   busy = std::max(busy, other.busy);
+  held_most_ns = std::max(held_most_ns, other.held_most_ns);
   overdue += other.overdue;
 }
 
@@ -143,6 +145,7 @@ void Recorder::failed(const Request& request, std::uint64_t bytes_sent,
 void Recorder::left_out(const Request& request) noexcept {
   const auto [second, route] = ending(request);
   if (second == nullptr) return;
+  ++left_out_;
   --second->counts.planned;
   --route->counts.planned;
 }
@@ -165,6 +168,12 @@ void Recorder::in_flight(std::int64_t second, std::uint64_t now) noexcept {
 void Recorder::busy(std::int64_t second, double share) noexcept {
   if (Open* const open = this->open(second)) {
     open->second->busy = std::max(open->second->busy, share);
+  }
+}
+
+void Recorder::held(std::int64_t second, std::int64_t held_ns) noexcept {
+  if (Open* const open = this->open(second)) {
+    open->second->held_most_ns = std::max(open->second->held_most_ns, held_ns);
   }
 }
 

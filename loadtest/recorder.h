@@ -40,12 +40,15 @@ struct RecordedSecond {
   Latencies service;
   std::uint64_t in_flight_most = 0;
   double busy = 0;
+  // The longest time for which an answer that had come was not read, or a request that was taken up
+  // not written, because the generator's thread did not run.
+  std::int64_t held_most_ns = 0;
   // Of those timed out: taken up by the generator after their time, so that they never had a
   // chance.
   std::uint64_t overdue = 0;
 
   void clear() noexcept;
-  // Counts and latencies add up, in-flight too; busy is that of the busiest.
+  // Counts and latencies add up, in-flight too; busy and held are the most of any worker.
   void merge(const RecordedSecond& other) noexcept;
 };
 
@@ -88,13 +91,14 @@ class Recorder {
                  bool overdue = false) noexcept;
   void failed(const Request& request, std::uint64_t bytes_sent,
               std::uint64_t bytes_received) noexcept;
-  // As if it had never been planned: an interrupted run does not wait for it.
+  // As if it had never been planned, but for left_out(): an interrupted run does not wait for it.
   void left_out(const Request& request) noexcept;
 
   void error(const std::string& message);
   void connected(std::int64_t took_ns) noexcept { connect_.record(took_ns); }
   void in_flight(std::int64_t second, std::uint64_t now) noexcept;
   void busy(std::int64_t second, double share) noexcept;
+  void held(std::int64_t second, std::int64_t held_ns) noexcept;
 
   // Hands over what has ended, unless the other side is at it right now: false, try again later.
   bool hand_over(Handover& handover, std::uint64_t in_flight);
@@ -104,6 +108,7 @@ class Recorder {
   std::map<int, std::uint64_t> statuses() const;
   const std::map<std::string, std::uint64_t>& errors() const noexcept { return errors_; }
   const Latencies& connect() const noexcept { return connect_; }
+  std::uint64_t left_out() const noexcept { return left_out_; }
 
  private:
   struct Open {
@@ -130,6 +135,7 @@ class Recorder {
   std::array<std::uint64_t, 1000> statuses_{};
   std::map<std::string, std::uint64_t> errors_;
   Latencies connect_;
+  std::uint64_t left_out_ = 0;
 };
 
 }  // namespace tailrace::loadtest

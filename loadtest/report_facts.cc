@@ -191,22 +191,25 @@ std::string environment(const Result& result) {
     command += (command.empty() ? "<span>" : " <span>") + escape(quoted(word)) + "</span>";
   }
   std::string text = "<pre>" + command + "</pre>\n";
-  Facts facts = {{"target", result.target},
-                 {"scenario", result.scenario},
-                 {"arrivals", result.arrival},
-                 {"seed", std::to_string(result.seed)},
-                 {"workers", std::to_string(result.workers)},
-                 {"connections", std::to_string(result.connections)},
-                 {"timeout", micro(format_duration(static_cast<double>(result.timeout_ns)))},
-                 {"in flight at most", format_count(result.in_flight_most)},
-                 {"started", result.started},
-                 {"tool", result.tool_version},
-                 {"generator's host", result.host.cpu_model},
-                 {"CPUs it may use", std::to_string(result.host.cpus_allowed)},
-                 {"memory", format_bytes(static_cast<double>(result.host.memory_bytes))},
-                 {"kernel", result.host.kernel},
-                 {"governor", result.host.governor},
-                 {"hypervisor", result.host.hypervisor}};
+  Facts facts = {
+      {"target", result.target},
+      {"scenario", result.scenario},
+      {"arrivals", result.arrival},
+      {"seed", std::to_string(result.seed)},
+      {"workers", std::to_string(result.workers)},
+      {"connections", result.connections == 0 ? std::string("as the rate needs")
+                                              : format_count(result.connections)},
+      {"timeout", micro(format_setting(result.timeout_ns))},
+      {"in flight at most", result.in_flight_most == 0 ? std::string("4 x rate x timeout")
+                                                       : format_count(result.in_flight_most)},
+      {"started", result.started},
+      {"tool", result.tool_version},
+      {"generator's host", result.host.cpu_model},
+      {"CPUs it may use", std::to_string(result.host.cpus_allowed)},
+      {"memory", format_bytes(static_cast<double>(result.host.memory_bytes))},
+      {"kernel", result.host.kernel},
+      {"governor", result.host.governor},
+      {"hypervisor", result.host.hypervisor}};
   if (result.selfcheck) {
     const Selfcheck& check = *result.selfcheck;
     facts.emplace_back("selfcheck", std::string("grade ") + check.grade + ": at most " +

@@ -37,16 +37,28 @@ std::string heat_swatch() {
 
 std::string legend(const Figure& figure) {
   std::string items;
-  bool hollow = false;
+  bool hatched = false;
+  std::string hollow;  // its colour
   bool lane = false;
   for (const Chart& chart : figure.charts) {
     for (const Series& series : chart.series) items += item(swatch(series), series.name);
-    hollow = hollow || std::any_of(chart.bands.begin(), chart.bands.end(),
-                                   [](const Band& band) { return band.css == "voided"; });
+    for (const Series& series : chart.series) {
+      const bool any = std::any_of(series.points.begin(), series.points.end(),
+                                   [](const Point& point) { return point.hollow; });
+      if (any && hollow.empty()) hollow = series.css;
+    }
+    hatched = hatched || std::any_of(chart.bands.begin(), chart.bands.end(),
+                                     [](const Band& band) { return band.css == "voided"; });
     lane = lane || chart.lane;
     if (!chart.cells.empty()) items += item(heat_swatch(), "few to many requests");
   }
-  if (hollow) {
+  // Where there are bands, these say it already.
+  if (!hollow.empty() && !hatched) {
+    items += item("<svg viewBox=\"0 0 26 12\" aria-hidden=\"true\"><circle class=\"mark hollow " +
+                      hollow + "\" cx=\"13\" cy=\"6\" r=\"3.6\"/></svg>",
+                  "left out: too much of it is voided");
+  }
+  if (hatched) {
     items += item(
         "<svg viewBox=\"0 0 26 12\" aria-hidden=\"true\"><path class=\"hatch\" "
         "d=\"M0 12l12 -12M7 12l12 -12M14 12l12 -12\"/></svg>",

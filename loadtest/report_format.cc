@@ -50,16 +50,19 @@ std::string format_duration(double ns) {
 std::string format_latency(double ns, std::int64_t timeout_ns) {
   if (!std::isinf(ns)) return format_duration(ns);
   if (timeout_ns <= 0) return ">timeout";
-  // "10 s", not "10.0 s": it was asked for.
-  std::string timeout = format_duration(static_cast<double>(timeout_ns));
-  const std::size_t space = timeout.find(' ');
-  std::string digits = timeout.substr(0, space);
+  return ">" + format_setting(timeout_ns) + " timeout";
+}
+
+std::string format_setting(std::int64_t ns) {
+  const std::string text = format_duration(static_cast<double>(ns));
+  const std::size_t space = text.find(' ');
+  std::string digits = text.substr(0, space);
   while (digits.find('.') != std::string::npos && (digits.back() == '0' || digits.back() == '.')) {
     const bool point = digits.back() == '.';
     digits.pop_back();
     if (point) break;
   }
-  return ">" + digits + timeout.substr(space) + " timeout";
+  return digits + text.substr(space);
 }
 
 std::string format_count(std::uint64_t count) {

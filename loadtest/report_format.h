@@ -12,6 +12,8 @@ namespace tailrace::loadtest {
 std::string format_duration(double ns);
 // Infinity as ">10 s timeout".
 std::string format_latency(double ns, std::int64_t timeout_ns);
+// What was asked for: "10 s" and not "10.0 s".
+std::string format_setting(std::int64_t ns);
 // "1,234,567".
 std::string format_count(std::uint64_t count);
 // Up to 999 with three significant digits, above whole: "0.50", "12.3", "4,500".

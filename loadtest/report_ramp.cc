@@ -1,7 +1,9 @@
 // A ramp: latency against rate with the band in which P99 inflects, the collector's work against rate, each
 // step's figures.
 #include <algorithm>
+#include <cctype>
 #include <cmath>
+#include <utility>
 
 #include "loadtest/report_format.h"
 #include "loadtest/report_parts.h"
@@ -41,6 +43,11 @@ bool hollow(const Step& step) {
   return step.figures.all_voided || !step.measurement->invalid.empty();
 }
 
+std::string as_sentence(std::string text) {
+  if (!text.empty()) text[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(text[0])));
+  return micro(std::move(text)) + ".";
+}
+
 std::string rate_name(const Step& step) {
   return format_number(step.measurement->rate_per_second) + " requests/s";
 }
@@ -49,7 +56,7 @@ Chart latency_chart(const Result& result, const std::vector<Step>& steps) {
   Chart chart;
   chart.id = "ramp";
   chart.title = "Response time against rate";
-  chart.description = micro(inflection_sentence(result)) + ".";
+  chart.description = as_sentence(inflection_sentence(result));
   const auto form = Series::Form::kLineAndMarks;
   chart.series = {
       {"P50", "c1", form, {}, 1}, {"P99", "c2", form, {}, 1}, {"P99.9", "c3", form, {}, 1}};
@@ -145,7 +152,7 @@ std::string ramp_charts(const Result& result) {
   if (steps.empty()) return "";
   Figure figure;
   figure.title = "Response time against rate";
-  figure.sentence = micro(inflection_sentence(result)) + ".";
+  figure.sentence = as_sentence(inflection_sentence(result));
   figure.charts = {latency_chart(result, steps)};
   figure.table = steps_table(result, steps);
   return write_figure(figure) +
@@ -162,6 +169,8 @@ std::string ramp_details(const Result& result) {
   text +=
       "<p class=\"note\">A dash: too few requests for this percentile. Open a step for its "
       "parts.</p>\n";
+  const std::string note = overload_note(result);
+  if (!note.empty()) text += "<p class=\"note\">" + escape(note) + ".</p>\n";
   for (std::size_t i = 0; i < steps.size() && i < kMostDetails; ++i) {
     text += step_details(result, steps[i]);
   }

@@ -85,6 +85,8 @@ std::string spans_table(const RunData& data) {
   table.head = {""};
   for (const auto& [name, latencies] : rows_of(spans)) table.head.emplace_back(name);
   for (const Percentile& percentile : kPercentiles) {
+    // The note beneath tells how many requests it would need.
+    if (std::isnan(percentile_ns(spans.response, percentile.percent))) continue;
     std::vector<std::string> row = {std::string(percentile.name)};
     for (const auto& [name, latencies] : rows_of(spans)) {
       row.push_back(

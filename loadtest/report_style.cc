@@ -85,8 +85,10 @@ font:13px/1.45 ui-monospace,"DejaVu Sans Mono",monospace;white-space:pre-wrap;ma
 .readout{min-height:1.5em;margin:0;font-size:13px;color:var(--soft)}
 @media (max-width:700px){main{padding:10px}section{padding:14px 12px}svg.wide{display:none}svg.narrow{display:block}
 ul.legend svg{display:block}h1{font-size:19px}.sentence{font-size:16px}dl.figures{grid-template-columns:1fr 1fr}
-table{font-size:12px}th,td{padding:4px 5px}}
-@media print{body{background:#fff;font-size:11pt}main{max-width:none;padding:0}section{border:0;padding:8px 0}
+table{font-size:12px}th,td{padding:4px 5px}
+.scroll.many::before{content:"more columns: scroll sideways \2192";display:block;position:sticky;left:0;color:var(--soft);
+font-size:12px}.wide-last td:last-child:not(:empty){min-width:15em}}
+@media print{.scroll.many::before{display:none}body{background:#fff;font-size:11pt}main{max-width:none;padding:0}section{border:0;padding:8px 0}
 .verdict{border-left:6px solid var(--good);padding-left:12px}.scroll{overflow:visible}table{font-size:8.5pt}
 th,td{padding:2px 5px}h2,h3{break-after:avoid}figure{break-inside:avoid}summary,.readout{display:none}svg.wide{display:block}svg.narrow{display:none}}
 )css";

@@ -106,6 +106,16 @@ std::vector<double> Scenario::weights() const {
   return weights;
 }
 
+double Scenario::requests_per_arrival() const noexcept {
+  double requests = 0;
+  double weights = 0;
+  for (const Route& route : routes_) {
+    requests += route.weight * static_cast<double>(route.steps.size());
+    weights += route.weight;
+  }
+  return weights > 0 ? requests / weights : 1;
+}
+
 void Scenario::write(std::string& out, std::uint32_t route, std::uint32_t step,
                      std::string_view authority, std::uint64_t draw, std::uint64_t number,
                      unsigned worker) const {

@@ -59,6 +59,8 @@ class Scenario {
   const std::string& name() const noexcept { return name_; }
   const std::vector<Route>& routes() const noexcept { return routes_; }
   std::vector<double> weights() const;
+  // The mean of the routes' steps, by weight: what an arrival becomes if all its steps succeed.
+  double requests_per_arrival() const noexcept;
 
   // Appends the whole HTTP/1.1 request: line, Host, headers, Content-Length, body. `draw` and `number` as in
   // the plan's Arrival; the same ones give the same bytes. `worker` is part of counters.

@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <functional>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -32,10 +33,15 @@ struct SelfcheckSettings {
 std::variant<Selfcheck, MeasureError> selfcheck(const SelfcheckSettings& settings);
 char grade_of(const Selfcheck& measured) noexcept;
 
+// Of so many workers: beyond the host's CPUs more of them do not send more.
+double ceiling_of(double most_rate_per_worker, unsigned workers, unsigned cpus) noexcept;
+
 // The last one of this host, kept for a day in a file of the user's cache (XDG_CACHE_HOME, else ~/.cache).
-// Nothing if there is none, it is older, or it is of another host or version of the tool.
-std::optional<Selfcheck> remembered_selfcheck(const Host& host, unsigned workers);
-// A host without a home keeps none.
-void remember_selfcheck(const Host& host, const Selfcheck& measured);
+// Nothing if there is none, it is older, or it is of another host, version of the tool, or way to wait.
+std::optional<Selfcheck> remembered_selfcheck(const Host& host, const SelfcheckSettings& settings);
+// A host without a home keeps none. What was measured while the host was noisy (D, F) is not kept, and what
+// was kept before it is not either: false, the next run measures anew.
+bool remember_selfcheck(const Host& host, const SelfcheckSettings& settings,
+                        const Selfcheck& measured);
 
 }  // namespace tailrace::loadtest

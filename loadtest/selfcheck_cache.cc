@@ -16,7 +16,8 @@ namespace {
 using nlohmann::json;
 
 constexpr std::int64_t kGoodForSeconds = 24 * 3600;
-constexpr int kSchema = 1;
+constexpr int kSchema = 2;
+constexpr char kWorstKept = 'C';
 
 std::filesystem::path cache_file() {
   const char* cache = std::getenv("XDG_CACHE_HOME");
@@ -31,6 +32,13 @@ std::filesystem::path cache_file() {
   return directory / "tailrace-load" / "selfcheck.json";
 }
 
+std::string mode_of(const SelfcheckSettings& settings) {
+  const char* const idle = settings.idle == Idle::kSleep  ? "sleep"
+                           : settings.idle == Idle::kSpin ? "spin"
+                                                          : "hybrid";
+  return std::string(idle) + (settings.pin ? ", pinned" : "");
+}
+
 std::int64_t unix_seconds() {
   return std::chrono::duration_cast<std::chrono::seconds>(
              std::chrono::system_clock::now().time_since_epoch())
@@ -39,7 +47,8 @@ std::int64_t unix_seconds() {
 
 }  // namespace
 
-std::optional<Selfcheck> remembered_selfcheck(const Host& host, unsigned workers) {
+std::optional<Selfcheck> remembered_selfcheck(const Host& host,
+                                              const SelfcheckSettings& settings) {
   const std::filesystem::path file = cache_file();
   if (file.empty()) return std::nullopt;
   std::ifstream stream(file);
@@ -48,13 +57,14 @@ std::optional<Selfcheck> remembered_selfcheck(const Host& host, unsigned workers
   try {
     const std::int64_t age = unix_seconds() - all.at("at").get<std::int64_t>();
     if (all.at("schema") != kSchema || all.at("version") != TAILRACE_VERSION ||
-        all.at("host") != host.fingerprint() || age < 0 || age > kGoodForSeconds) {
+        all.at("host") != host.fingerprint() || all.at("mode") != mode_of(settings) || age < 0 || age > kGoodForSeconds) {
       return std::nullopt;
     }
     Selfcheck result;
-    result.workers = workers;
+    result.workers = settings.workers;
     result.most_rate_per_worker = all.at("most_rate_per_worker").get<double>();
-    result.most_rate = result.most_rate_per_worker * workers;
+    result.most_rate =
+        ceiling_of(result.most_rate_per_worker, settings.workers, host.cpus_allowed);
     result.lateness_p50_ns = all.at("lateness_p50_ns").get<double>();
     result.lateness_p99_ns = all.at("lateness_p99_ns").get<double>();
     result.lateness_most_ns = all.at("lateness_most_ns").get<double>();
@@ -67,16 +77,22 @@ std::optional<Selfcheck> remembered_selfcheck(const Host& host, unsigned workers
   }
 }
 
-void remember_selfcheck(const Host& host, const Selfcheck& measured) {
+bool remember_selfcheck(const Host& host, const SelfcheckSettings& settings,
+                        const Selfcheck& measured) {
   const std::filesystem::path file = cache_file();
-  if (file.empty()) return;
+  if (file.empty()) return false;
   std::error_code error;
+  if (grade_of(measured) > kWorstKept || measured.most_rate_per_worker <= 0) {
+    std::filesystem::remove(file, error);
+    return false;
+  }
   std::filesystem::create_directories(file.parent_path(), error);
-  if (error) return;
+  if (error) return false;
   const json all = {{"schema", kSchema},
                     {"version", TAILRACE_VERSION},
                     {"at", unix_seconds()},
                     {"host", host.fingerprint()},
+                    {"mode", mode_of(settings)},
                     {"most_rate_per_worker", measured.most_rate_per_worker},
                     {"lateness_p50_ns", measured.lateness_p50_ns},
                     {"lateness_p99_ns", measured.lateness_p99_ns},
@@ -87,6 +103,7 @@ void remember_selfcheck(const Host& host, const Selfcheck& measured) {
   const std::filesystem::path fresh = file.string() + ".new";
   std::ofstream(fresh) << all.dump(2) << '\n';
   std::filesystem::rename(fresh, file, error);
+  return !error;
 }
 
 }  // namespace tailrace::loadtest

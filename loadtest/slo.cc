@@ -105,6 +105,10 @@ std::vector<std::string> failed(const std::vector<Threshold>& thresholds,
       sentences.push_back(threshold.text + ": there is no clean second to judge it by");
       continue;
     }
+    if (measurement.response().count() == 0) {
+      sentences.push_back(threshold.text + ": there is no request to judge it by");
+      continue;
+    }
     const double value = value_of(threshold, measurement);
     const bool errors = threshold.of == Threshold::Of::kErrors;
     // No error at all keeps err<0%.

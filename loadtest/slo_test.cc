@@ -68,6 +68,15 @@ TEST(Thresholds, WithoutACleanSecondNoneHolds) {
   EXPECT_NE(sentences[0].find("no clean second"), std::string::npos);
 }
 
+TEST(Thresholds, WithoutARequestNoneHolds) {
+  Measurement empty = measured();
+  empty.seconds[0].counts = {};
+  empty.seconds[0].response = {};
+  const auto sentences = failed(parsed("p50<1h,err<100%"), empty);
+  ASSERT_EQ(sentences.size(), 2u);
+  EXPECT_NE(sentences[0].find("no request"), std::string::npos);
+}
+
 TEST(Thresholds, WhatIsNoneIsRefusedWithTheRemedy) {
   for (const char* text :
        {"p99", "p99<", "p99<10", "q99<10ms", "p0<1ms", "p100<1ms", "pnan<1ms", "err<1ms", "err<-1%",

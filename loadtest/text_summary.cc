@@ -1,4 +1,4 @@
-// A result in lines: verdict, rates, percentiles, losses, routes, server, trust.
+// A result in lines: verdict, rates, percentiles, routes, losses, server, trust, plan.
 #include "loadtest/text_summary.h"
 
 #include <algorithm>
@@ -17,16 +17,28 @@ namespace {
 constexpr std::size_t kMostErrors = 8;
 constexpr std::size_t kMostRoutes = 40;
 
-std::string joined(const std::vector<std::string>& items) {
-  std::string text;
-  for (const std::string& item : items) text += (text.empty() ? "" : ", ") + printable(item);
-  return text;
-}
-
 std::string line(const char* word, const std::string& text) {
   std::string result(word);
   result.resize(9, ' ');
   return result + text + "\n";
+}
+
+// Over as many lines as the items need; none is broken.
+std::string item_lines(const char* word, const std::vector<std::string>& items) {
+  constexpr std::size_t kMostColumns = 100;
+  std::string text;
+  std::string row;
+  const auto end_row = [&] {
+    text += line(text.empty() ? word : "", row);
+    row.clear();
+  };
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    const std::string item = printable(items[i]) + (i + 1 < items.size() ? "," : "");
+    if (!row.empty() && 9 + row.size() + 1 + item.size() > kMostColumns) end_row();
+    row += (row.empty() ? "" : " ") + item;
+  }
+  if (!row.empty()) end_row();
+  return text;
 }
 
 std::string colored(const std::string& text, const Verdict& verdict, const TextStyle& style) {
@@ -58,6 +70,8 @@ std::string percentile_table(const Result& result, const Spans& spans, const Tex
   const double low = spans.response.percentile_ns(50) / 2;
   const double high = static_cast<double>(spans.response.finite().max());
   for (const Percentile& percentile : kPercentiles) {
+    // The note beneath the table tells how many requests it would need.
+    if (std::isnan(percentile_ns(spans.response, percentile.percent))) continue;
     std::vector<std::string> cells = {std::string(percentile.name)};
     for (const Latencies* latencies :
          {&spans.response, &spans.lateness, &spans.client_queue, &spans.service}) {
@@ -118,12 +132,12 @@ std::string rate_line(const Measurement& measurement, const MeasurementFigures& 
 std::string losses_lines(const Measurement& measurement, const Counts& counts) {
   std::string text;
   const std::vector<std::string> losses = losses_of(counts);
-  if (!losses.empty()) text += line("LOST", joined(losses));
+  text += item_lines("LOST", losses);
   std::vector<std::string> statuses;
   for (const auto& [status, times] : measurement.statuses) {
     statuses.push_back(std::to_string(status) + " x " + format_count(times));
   }
-  if (!statuses.empty()) text += line("STATUS", joined(statuses));
+  text += item_lines("STATUS", statuses);
   std::vector<std::pair<std::uint64_t, std::string>> errors;
   for (const auto& [message, times] : measurement.errors) errors.emplace_back(times, message);
   std::stable_sort(errors.begin(), errors.end(),
@@ -167,11 +181,15 @@ std::string server_line(const ServerRates& server) {
   add(server.gc_cycles_per_second, format_number(server.gc_cycles_per_second) + " GC cycles/s");
   add(server.alloc_bytes_per_request,
       format_bytes(server.alloc_bytes_per_request) + " allocated a request");
-  add(server.heap_bytes_per_request,
-      format_bytes(server.heap_bytes_per_request) + " of these on the heap");
+  if (server.alloc_bytes_per_request > 0) {
+    add(server.heap_bytes_per_request,
+        server.heap_bytes_per_request == server.alloc_bytes_per_request
+            ? std::string("all of it on the heap")
+            : format_bytes(server.heap_bytes_per_request) + " of these on the heap");
+  }
   add(server.cpu_ns_per_request, format_duration(server.cpu_ns_per_request) + " CPU a request");
   add(server.gc_cpu_share, format_percent(server.gc_cpu_share) + " of the CPU for GC");
-  return line("SERVER", joined(items));
+  return item_lines("SERVER", items);
 }
 
 std::string run_text(const Result& result, const Measurement& measurement, const TextStyle& style) {
@@ -183,9 +201,8 @@ std::string run_text(const Result& result, const Measurement& measurement, const
   text += percentile_table(result, figures.spans, style);
   const std::string note = few_requests_note(figures.spans.response.count());
   if (!note.empty()) text += "  " + note + "\n";
-  text += p99_line(measurement, style) + "\n";
-  text += losses_lines(measurement, figures.counts) + server_line(figures.server);
-  return text + routes_table(result, measurement);
+  text += p99_line(measurement, style) + routes_table(result, measurement) + "\n";
+  return text + losses_lines(measurement, figures.counts) + server_line(figures.server);
 }
 
 std::string ramp_text(const Result& result) {
@@ -215,6 +232,8 @@ std::string ramp_text(const Result& result) {
     table.row(std::move(cells));
   }
   std::string text = "\n" + table.str(2);
+  const std::string note = overload_note(result);
+  if (!note.empty()) text += "  " + note + "\n";
   if (few) text += "  - : too few requests for this percentile; hold each rate for longer\n";
   return text + "\n";
 }
@@ -237,7 +256,8 @@ std::string text_summary(const Result& result, const TextStyle& style) {
       text += run_text(result, measurement, style);
     }
   }
-  return text + line("TRUST", joined(trust_items(result)));
+  text += item_lines("TRUST", trust_items(result));
+  return text + item_lines("PLAN", plan_items(result));
 }
 
 }  // namespace tailrace::loadtest

@@ -45,6 +45,9 @@ TEST(ReportFormat, InfiniteIsTheTimeout) {
   EXPECT_EQ(format_latency(infinity, 100'000'000), ">100 ms timeout");
   EXPECT_EQ(format_latency(infinity, 0), ">timeout");
   EXPECT_EQ(format_latency(5e6, 1), "5.00 ms");
+  EXPECT_EQ(format_setting(10'000'000'000), "10 s");
+  EXPECT_EQ(format_setting(1'500'000'000), "1.5 s");
+  EXPECT_EQ(format_setting(100'000'000), "100 ms");
 }
 
 TEST(ReportFormat, CountsBytesShares) {
@@ -91,7 +94,9 @@ TEST(TextSummary, TableHasEveryPercentileOfTheSpans) {
   }
   EXPECT_TRUE(contains(text, "GET /api/users/{id}"));
   EXPECT_TRUE(contains(line_of(text, "SERVER"), "23.4 KiB allocated a request"));
-  EXPECT_TRUE(contains(line_of(text, "TRUST"), "voided 0 of 60 s, host grade B"));
+  EXPECT_TRUE(contains(text, "voided 0 of 60 s, host grade B"));
+  const Result result = test_results::quiet();
+  EXPECT_TRUE(contains(line_of(text, "PLAN"), "seed " + std::to_string(result.seed)));
   EXPECT_TRUE(contains(line_of(text, "STATUS"), "200 x "));
 }
 
@@ -101,12 +106,13 @@ TEST(TextSummary, InfiniteTailIsToldAsTheTimeout) {
   EXPECT_TRUE(contains(line_of(text, "LOST"), "timed out")) << text;
   EXPECT_TRUE(contains(line_of(text, "LOST"), "never sent")) << text;
   EXPECT_TRUE(contains(text, "12 x connection reset by peer"));
-  EXPECT_TRUE(contains(line_of(text, "TRUST"), "ABOVE THE CEILING"));
+  EXPECT_TRUE(contains(text.substr(text.find("TRUST")), "ABOVE THE CEILING"));
 }
 
 TEST(TextSummary, SaysWhenThereAreTooFewRequests) {
   const std::string text = plain(test_results::one_second());
-  EXPECT_EQ(line_of(text, "  P99.99 ").find_first_not_of(" -", 9), std::string::npos) << text;
+  // A row of dashes says nothing that the note does not.
+  EXPECT_FALSE(contains(text, "\n  P99.99  ")) << text;
   EXPECT_TRUE(contains(text, "P99.99 needs 10,000 requests and there were ")) << text;
   EXPECT_EQ(few_requests_note(3'000),
             "P99.9 rests on 3 requests: another run may well give another; P99.99 needs 10,000 "
@@ -138,6 +144,7 @@ TEST(TextSummary, RampHasARowAStepAndTheInflection) {
       << text;
   EXPECT_TRUE(contains(line_of(text, "  5,000 "), "<- P99 inflects")) << text;
   EXPECT_TRUE(contains(line_of(text, "  3,500 "), "5/5  invalid: no clean second")) << text;
+  EXPECT_TRUE(contains(text, "step of 3,500 requests/s left out: no clean second")) << text;
   EXPECT_TRUE(contains(line_of(text, "  6,000 "), ">10 s timeout")) << text;
   EXPECT_TRUE(
       contains(plain(test_results::smooth_ramp()),
@@ -149,6 +156,69 @@ TEST(TextSummary, RampHasARowAStepAndTheInflection) {
   EXPECT_TRUE(contains(plain(result), "too few steps"));
   result.inflection.reset();
   EXPECT_FALSE(contains(plain(result), "inflects between"));
+}
+
+TEST(TextSummary, ManyStepsLeftOutAreOneSentence) {
+  Result result = test_results::step_ramp();
+  for (std::size_t i = 0; i < 8; ++i) {
+    result.measurements[i].invalid = {"4 of 5 seconds are voided: use a quieter host"};
+  }
+  result.inflection = Inflection();
+  const std::string text = plain(result);
+  EXPECT_TRUE(contains(text,
+                       "8 of 12 steps left out (500, 1,000, 1,500, 2,000, 2,500, 3,000, "
+                       "3,500, 4,000): use a quieter host\n"))
+      << text;
+  EXPECT_FALSE(contains(text, "step of ")) << text;
+  EXPECT_TRUE(contains(line_of(text, "  4,000 "), "invalid: 4 of 5 seconds are voided\n") ||
+              line_of(text, "  4,000 ").ends_with("invalid: 4 of 5 seconds are voided"))
+      << text;
+  EXPECT_TRUE(contains(text, "it takes 5, and 4 of 12 can be used")) << text;
+}
+
+TEST(TextSummary, CompletedBeyondTheEndIsTold) {
+  const std::string note = "answers that came after the step's end";
+  EXPECT_FALSE(contains(plain(test_results::smooth_ramp()), note));
+  Result result = test_results::smooth_ramp();
+  Measurement& last = result.measurements.back();
+  for (Second& second : last.seconds) {
+    Latencies late;
+    for (int i = 0; i < 100; ++i) late.record(last.duration_ns / 10);
+    second.response = SparseHistogram::of(late);
+  }
+  EXPECT_TRUE(contains(plain(result), note)) << plain(result);
+}
+
+TEST(TextSummary, SessionsAreNotCalledRequests) {
+  Result result = test_results::quiet();
+  Measurement& measurement = result.measurements.front();
+  EXPECT_TRUE(contains(verdict_of(result).sentence, "2,000 requests/s asked, "));
+  measurement.rate_per_second /= 3;
+  EXPECT_TRUE(contains(verdict_of(result).sentence, " sessions/s asked, "));
+  EXPECT_TRUE(contains(verdict_of(result).sentence, " requests/s completed for 60 s"));
+  measurement.rate_per_second = 0;
+  EXPECT_EQ(verdict_of(result).sentence.find("a trace, "), 0U);
+}
+
+TEST(TextSummary, TellsTheWorstVoidedSecond) {
+  EXPECT_FALSE(contains(plain(test_results::quiet()), "the worst"));
+  Result result = test_results::stalled();
+  Latencies late;
+  late.record(900'000'000);
+  result.measurements.front().seconds[35].lateness = SparseHistogram::of(late);
+  EXPECT_TRUE(contains(plain(result), "voided 2 of 60 s (the worst: steal 6 %)")) << plain(result);
+}
+
+TEST(TextSummary, HeapIsToldOnlyWhereItSaysSomething) {
+  Result result = test_results::quiet();
+  ServerFigures& server = result.measurements.front().server;
+  server.requests = 100;
+  server.alloc_bytes = server.heap_alloc_bytes = 0;
+  EXPECT_FALSE(contains(plain(result), "on the heap"));
+  server.alloc_bytes = server.heap_alloc_bytes = 51200;
+  EXPECT_TRUE(contains(plain(result), "512 B allocated a request, all of it on the heap"));
+  server.heap_alloc_bytes = 25600;
+  EXPECT_TRUE(contains(plain(result), "256 B of these on the heap"));
 }
 
 TEST(TextSummary, NothingFromOutsideSteersTheTerminal) {
@@ -163,8 +233,11 @@ TEST(TextSummary, FitsInAHundredColumns) {
   const std::string text = plain(test_results::overloaded()) + plain(test_results::smooth_ramp());
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t end = text.find('\n', at);
+    // All but the verdict's sentence and reasons, which a terminal wraps.
     const bool table = text.compare(at, 2, "  ") == 0 && text[at + 2] != ' ';
-    if (table) {
+    const bool items = text.compare(at, 6, "SERVER") == 0 || text.compare(at, 5, "TRUST") == 0 ||
+                       text.compare(at, 4, "PLAN") == 0 || text.compare(at, 4, "LOST") == 0;
+    if (table || items) {
       EXPECT_LE(end - at, 100U) << text.substr(at, end - at);
     }
     at = end + 1;

@@ -11,19 +11,47 @@ namespace {
 
 std::string rate_text(double rate) { return format_number(rate) + " requests/s"; }
 
+// More than this many steps are told in one sentence.
+constexpr std::size_t kMostStepReasons = 3;
+
+// A reason is "what is wrong: what to do about it".
+std::string remedy_of(const std::string& reason) {
+  const std::size_t colon = reason.rfind(": ");
+  return colon == std::string::npos ? "" : reason.substr(colon + 2);
+}
+std::string without_remedy(const std::string& reason) {
+  return reason.substr(0, reason.rfind(": "));
+}
+
+bool left_out(const Measurement& measurement) { return !measurement.invalid.empty(); }
+
 std::string latency_text(const Latencies& latencies, double percent, const Result& result) {
   return format_latency(percentile_ns(latencies, percent), result.timeout_ns);
+}
+
+// More requests than any plan of single requests has: each arrival was a session of several.
+bool sent_sessions(const Measurement& measurement, const Counts& counts) {
+  const double arrivals =
+      measurement.rate_per_second * static_cast<double>(measurement.duration_ns) / 1e9;
+  const auto planned = static_cast<double>(counts.planned);
+  return planned > 1.2 * arrivals && planned > arrivals + 10 * std::sqrt(arrivals + 1);
+}
+
+std::string asked_text(const Measurement& measurement, const Counts& counts) {
+  if (!(measurement.rate_per_second > 0)) return "a trace";
+  return format_number(measurement.rate_per_second) +
+         (sent_sessions(measurement, counts) ? " sessions/s" : " requests/s") + " asked";
 }
 
 std::string run_sentence(const Result& result) {
   const Measurement& measurement = result.measurements.front();
   const MeasurementFigures figures = figures_of(measurement);
   if (figures.counts.planned == 0) return "nothing was sent";
-  std::string text = measurement.rate_per_second > 0
-                         ? rate_text(measurement.rate_per_second) + " asked, "
-                         : std::string("a trace, ");
-  text += format_number(std::round(figures.completed_per_second)) + "/s completed for " +
-          format_duration(static_cast<double>(measurement.duration_ns)) + ": ";
+  const bool sessions = sent_sessions(measurement, figures.counts);
+  std::string text = asked_text(measurement, figures.counts) + ", " +
+                     format_number(std::round(figures.completed_per_second)) +
+                     (sessions ? " requests/s" : "/s") + " completed for " +
+                     format_setting(measurement.duration_ns) + ": ";
   const Latencies& response = figures.spans.response;
   std::string separator;
   for (const char* name : {"P50", "P99", "P99.9"}) {
@@ -46,6 +74,24 @@ std::string ramp_sentence(const Result& result) {
 }
 
 void add_invalid(const Result& result, std::vector<std::string>& reasons) {
+  const auto steps = static_cast<std::size_t>(
+      std::count_if(result.measurements.begin(), result.measurements.end(), left_out));
+  if (steps > kMostStepReasons && result.kind == "ramp") {
+    std::string rates;
+    std::string remedies;
+    for (const Measurement* step : by_rate(result)) {
+      if (!left_out(*step)) continue;
+      rates += (rates.empty() ? "" : ", ") + format_number(step->rate_per_second);
+      for (const std::string& reason : step->invalid) {
+        const std::string remedy = remedy_of(reason);
+        if (remedy.empty() || remedies.find(remedy) != std::string::npos) continue;
+        remedies += (remedies.empty() ? ": " : "; ") + remedy;
+      }
+    }
+    reasons.push_back(std::to_string(steps) + " of " + std::to_string(result.measurements.size()) +
+                      " steps left out (" + rates + ")" + remedies);
+    return;
+  }
   for (const Measurement& measurement : result.measurements) {
     for (const std::string& reason : measurement.invalid) {
       reasons.push_back(result.measurements.size() == 1
@@ -112,7 +158,26 @@ std::string inflection_sentence(const Result& result) {
     case Inflection::Shape::kTooFew:
       break;
   }
-  return "too few steps to say where P99 inflects";
+  const std::size_t all = result.measurements.size();
+  const auto bad = static_cast<std::size_t>(
+      std::count_if(result.measurements.begin(), result.measurements.end(), left_out));
+  if (bad == 0) return "too few steps to say where P99 inflects: it takes 5";
+  return "too few steps to say where P99 inflects: it takes 5, and " + std::to_string(all - bad) +
+         " of " + std::to_string(all) + " can be used";
+}
+
+std::string overload_note(const Result& result) {
+  // Half of the answers took so long that those of the end came after it.
+  constexpr double kShareOfStep = 0.05;
+  const bool queued =
+      std::any_of(result.measurements.begin(), result.measurements.end(), [](const auto& step) {
+        const Latencies response = step.response(/*with_voided=*/true);
+        return response.count() != 0 &&
+               response.percentile_ns(50) > kShareOfStep * static_cast<double>(step.duration_ns);
+      });
+  if (!queued) return "";
+  return "Where P50 is long a queue grew: completed/s counts answers that came after the step's "
+         "end too, and is more than the server can do";
 }
 
 std::string few_requests_note(std::uint64_t count) {
@@ -155,8 +220,39 @@ std::string marks_of(const Measurement& measurement) {
     marks += (marks.empty() ? "" : "; ") + mark;
   };
   if (measurement.interrupted) add("interrupted");
-  for (const std::string& reason : measurement.invalid) add("invalid: " + reason);
+  for (const std::string& reason : measurement.invalid) add("invalid: " + without_remedy(reason));
   return marks;
+}
+
+namespace {
+
+// Why the second with the largest lateness was voided; the others stand in the tables.
+std::string worst_text(const Result& result) {
+  const Second* worst = nullptr;
+  std::uint64_t most = 0;
+  for (const Measurement& measurement : result.measurements) {
+    for (const Second& second : measurement.seconds) {
+      if (second.voided.empty()) continue;
+      const std::uint64_t late = second.lateness.latencies().finite().max();
+      if (worst != nullptr && late <= most) continue;
+      worst = &second;
+      most = late;
+    }
+  }
+  return worst == nullptr ? "" : " (the worst: " + worst->voided + ")";
+}
+
+}  // namespace
+
+std::vector<std::string> plan_items(const Result& result) {
+  std::vector<std::string> items;
+  if (!result.scenario.empty()) items.push_back("scenario " + result.scenario);
+  items.push_back(result.arrival + " arrivals");
+  items.push_back("seed " + std::to_string(result.seed));
+  items.push_back(std::to_string(result.workers) + (result.workers == 1 ? " worker" : " workers"));
+  if (result.connections != 0) items.push_back(format_count(result.connections) + " connections");
+  items.push_back(result.target);
+  return items;
 }
 
 std::vector<std::string> trust_items(const Result& result) {
@@ -181,7 +277,8 @@ std::vector<std::string> trust_items(const Result& result) {
     items.push_back("steal up to " + format_percent(steal));
     items.push_back("generator busy up to " + format_percent(busy));
   }
-  items.push_back("voided " + std::to_string(voided) + " of " + std::to_string(seconds) + " s");
+  items.push_back("voided " + std::to_string(voided) + " of " + std::to_string(seconds) + " s" +
+                  worst_text(result));
   items.push_back(result.selfcheck ? std::string("host grade ") + result.selfcheck->grade
                                    : std::string("host not graded (tailrace-load selfcheck does)"));
   if (result.above_ceiling) items.emplace_back("ABOVE THE CEILING of this host");

@@ -24,11 +24,17 @@ Verdict verdict_of(const Result& result);
 // "P99 inflects between 4,500 and 5,000 requests/s: 1.20 ms before, 31.0 ms after".
 std::string inflection_sentence(const Result& result);
 
+// How to read the completed requests of steps in which a queue grew; empty if there is none.
+std::string overload_note(const Result& result);
+
 // Why some percentiles are "-" or shaky; empty if there are enough requests.
 std::string few_requests_note(std::uint64_t count);
 
 // "lateness P99 12.0 us", "voided 2 of 60 s", ...
 std::vector<std::string> trust_items(const Result& result);
+
+// What it takes to send the same plan again: scenario, arrivals, seed, workers.
+std::vector<std::string> plan_items(const Result& result);
 
 // "voided 2 s", "no clean second", "interrupted", "invalid: ...".
 std::string marks_of(const Measurement& measurement);

@@ -70,10 +70,13 @@ int Waiter::poll(std::int64_t timeout_ns) noexcept {
   if (timeout_ns <= 0) return std::max(0, ::epoll_wait(epoll_, events_.data(), most, 0));
   const timespec timeout = timespec_of(timeout_ns);
   int count = ::epoll_pwait2(epoll_, events_.data(), most, &timeout, nullptr);
-  if (count < 0 && errno != EINTR) {
-    // A sandbox may not know epoll_pwait2 yet.
-    pollfd ready{.fd = epoll_, .events = POLLIN, .revents = 0};
-    ::ppoll(&ready, 1, &timeout, nullptr);
+  if (count < 0) {
+    // A sandbox may not know epoll_pwait2 yet. After a signal, which may have stopped the process,
+    // it is this wait that has to tell of what came in the meantime.
+    if (errno != EINTR) {
+      pollfd ready{.fd = epoll_, .events = POLLIN, .revents = 0};
+      ::ppoll(&ready, 1, &timeout, nullptr);
+    }
     count = ::epoll_wait(epoll_, events_.data(), most, 0);
   }
   return std::max(0, count);

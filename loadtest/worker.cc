@@ -20,6 +20,7 @@ constexpr std::size_t kScratchBytes = 64 << 10;
 constexpr std::int64_t kBackoffLeastNs = 10 * kMillisecondNs;
 constexpr std::int64_t kBackoffMostNs = kSecondNs;
 constexpr std::int64_t kConnectMostNs = 10 * kSecondNs;
+constexpr std::int64_t kGapLeastNs = kMillisecondNs;  // one request's work takes some microseconds
 constexpr std::size_t kConnectingAtOnce = 64;  // a listener's queue is short
 
 std::int64_t cpu_ns() noexcept {
@@ -122,8 +123,14 @@ void Worker::run(std::int64_t origin_ns) {
     run_timers(now);
     if (now >= next_tick_ns_ || hand_over_again_) tick(now);
     if (finished(now)) break;
-    const auto events = waiter_.wait(now, next_wake());
-    now = now_ns();
+    const std::int64_t until = std::max(now, next_wake());
+    wait_ns_ = now;
+    const auto events = waiter_.wait(now, until);
+    woke_ns_ = now = now_ns();
+    if (events.empty() && woke_ns_ - until > kGapLeastNs) {
+      gap_begin_ns_ = until;
+      gap_end_ns_ = woke_ns_;
+    }
     for (const epoll_event& event : events) {
       now = handle_event(event, now);
       now = take_up_due(now, kDuePerEvent);
@@ -158,7 +165,7 @@ void Worker::look_at_stop() {
 std::int64_t Worker::take_up_due(std::int64_t now, int most) {
   for (; most > 0 && schedule_.next_ns() <= now; --most) {
     take_up(schedule_.pop(), now);
-    now = now_ns();
+    now = look(now);
   }
   return now;
 }
@@ -201,7 +208,9 @@ void Worker::write(Line& line, Request* request, std::int64_t now) {
                   settings_.index);
   const bool head = scenario_.routes()[due.route].steps[due.step].method == "HEAD";
   const Connection::Outcome outcome = line.connection->send(text_, head, scratch_);
-  if (outcome != Connection::Outcome::kNothing) handle(line, outcome, now_ns());
+  const std::int64_t sent = look(now);
+  recorder_.held(request->second, sent - now);
+  if (outcome != Connection::Outcome::kNothing) handle(line, outcome, sent);
 }
 
 void Worker::give_up_late(std::int64_t now) {
@@ -218,6 +227,8 @@ void Worker::time_out(Request* request, std::int64_t now) {
     queue_.pop_front();
   } else {
     Line& line = lines_[request->line];
+    // Its answer may have come in time, and nobody looked.
+    recorder_.held(request->second, held_since(request->due.due_ns + settings_.timeout_ns));
     recorder_.timed_out(*request, line.connection->bytes_sent(), line.connection->bytes_received());
     line.request = nullptr;
     line.connection->close();
@@ -246,7 +257,7 @@ std::int64_t Worker::handle_event(const epoll_event& event, std::int64_t now) {
   Line& line = lines_[static_cast<std::uint32_t>(event.data.u64)];
   if (event.data.u64 != line.connection->tag()) return now;
   const Connection::Outcome outcome = line.connection->on_event(event.events, scratch_);
-  now = now_ns();
+  now = look(now);
   handle(line, outcome, now);
   return now;
 }
@@ -285,6 +296,9 @@ void Worker::answered(Line& line, std::int64_t now) {
   Request* const request = line.request;
   line.request = nullptr;
   line.failures = 0;
+  if (connection.arrived_ns() != 0) {
+    recorder_.held(request->second, held_since(connection.arrived_ns()));
+  }
   const bool in_time = now - request->due.due_ns <= settings_.timeout_ns;
   if (in_time) {
     const bool succeeded = scenario_.succeeded(request->due.route, connection.status());
@@ -414,6 +428,22 @@ void Worker::tick(std::int64_t now) {
     next_tick_ns_ = origin_ns_ + (begun + 1) * kSecondNs;
   }
   hand_over_again_ = !recorder_.hand_over(handover_, in_flight_);
+}
+
+std::int64_t Worker::look(std::int64_t before) noexcept {
+  const std::int64_t now = now_ns();
+  if (now - before > kGapLeastNs) {
+    gap_begin_ns_ = before;
+    gap_end_ns_ = now;
+  }
+  return now;
+}
+
+// What waits behind others while the thread works is not held: a burst of answers after a stop of
+// the server must not void the seconds that show the stop.
+std::int64_t Worker::held_since(std::int64_t since) const noexcept {
+  return std::max<std::int64_t>(woke_ns_ - std::max(since, wait_ns_), 0) +
+         std::max<std::int64_t>(gap_end_ns_ - std::max(since, gap_begin_ns_), 0);
 }
 
 Request* Worker::allocate() {

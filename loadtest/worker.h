@@ -100,6 +100,11 @@ class Worker {
   void tick(std::int64_t now);
   void account(std::int64_t now, std::int64_t until);
 
+  // The clock, by a thread that has been at work since `before`: remembers a long gap.
+  std::int64_t look(std::int64_t before) noexcept;
+  // For how long since `since` this thread did not look: in its last wait and in its last gap.
+  std::int64_t held_since(std::int64_t since) const noexcept;
+
   Request* allocate();
   void link(Request* request) noexcept;
   void release(Request* request) noexcept;
@@ -128,6 +133,12 @@ class Worker {
   std::int64_t next_tick_ns_ = 0;
   std::int64_t last_tick_ns_ = 0;
   std::int64_t last_cpu_ns_ = 0;
+  // Between these two looks at the clock the thread was in a wait ...
+  std::int64_t wait_ns_ = 0;
+  std::int64_t woke_ns_ = 0;
+  // ... and between these it should have been at work, and another thread had the CPU.
+  std::int64_t gap_begin_ns_ = 0;
+  std::int64_t gap_end_ns_ = 0;
   bool hand_over_again_ = false;
   std::string text_;  // of the request being written
   std::vector<char> scratch_;
