@@ -155,6 +155,17 @@ std::variant<Measurement, MeasureError> hold_one(const Load& load, double rate,
   return outcome;
 }
 
+// Of a step that found no server any more: nothing was measured, and the result says so.
+Measurement lost_step(double rate, const std::string& why) {
+  Measurement measurement;
+  measurement.rate_per_second = rate;
+  measurement.invalid.push_back("the target was lost: " + why);
+  return measurement;
+}
+bool is_lost_step(const Measurement& measurement) {
+  return measurement.duration_ns == 0 && !measurement.interrupted && !measurement.invalid.empty();
+}
+
 }  // namespace
 
 std::variant<Result, Refusal> hold_rates(const Load& load, const CampaignPlan& plan,
@@ -175,6 +186,7 @@ std::variant<Result, Refusal> hold_rates(const Load& load, const CampaignPlan& p
                        error->message};
       }
       if (hooks.say) hooks.say("ended early: " + error->message);
+      result.measurements.push_back(lost_step(plan.rates[step], error->message));
       break;
     }
     Measurement& measurement = std::get<Measurement>(outcome);
@@ -199,10 +211,11 @@ std::variant<Result, Refusal> hold_rates(const Load& load, const CampaignPlan& p
 
 ExitCode exit_code_of(const Result& result) {
   if (result.interrupted) return kInterrupted;
-  if (result.kind == "run" && !result.measurements.empty() &&
-      lost_share(result.measurements.front().counts()) > kUnreachableShare) {
-    return kUnreachable;
-  }
+  const auto& all = result.measurements;
+  const bool most_lost = std::all_of(all.begin(), all.end(), [](const Measurement& measurement) {
+    return is_lost_step(measurement) || lost_share(measurement.counts()) > kUnreachableShare;
+  });
+  if (!all.empty() && (most_lost || is_lost_step(all.back()))) return kUnreachable;
   if (!result.valid()) return kInvalid;
   return result.thresholds_failed.empty() ? kPass : kThresholdFailed;
 }

@@ -18,7 +18,8 @@ namespace tailrace::loadtest {
 namespace {
 
 constexpr std::size_t kMostSteps = 200;
-constexpr std::int64_t kMostDurationNs = std::int64_t{24} * 3600 * 1'000'000'000;
+// A second is kept with whole histograms, 6 to 15 KiB of them: 300 MiB at the most.
+constexpr std::int64_t kMostDurationNs = std::int64_t{6} * 3600 * 1'000'000'000;
 
 struct SendWords {
   LoadWords load;
@@ -85,7 +86,11 @@ std::variant<CampaignPlan, std::string> plan_of(const SendWords& words, bool ram
   if (auto* why = std::get_if<std::string>(&duration)) return "-d: " + *why;
   plan.duration_ns = std::get<std::int64_t>(duration);
   if (plan.duration_ns < 1'000'000'000 || plan.duration_ns > kMostDurationNs) {
-    return "-d: from 1s to 24h";
+    return "-d: from 1s to 6h; for longer, one result after the other";
+  }
+  if (plan.duration_ns > kMostDurationNs / static_cast<std::int64_t>(plan.rates.size())) {
+    return "-d: " + std::to_string(plan.rates.size()) + " steps of " + words.duration +
+           " are more than 6h in all: shorter or fewer ones";
   }
   return plan;
 }
@@ -120,6 +125,10 @@ int send(const SendWords& words, bool ramp) {
   auto planned = plan_of(words, ramp);
   if (auto* message = std::get_if<std::string>(&planned)) return complain(*message);
   const CampaignPlan& plan = std::get<CampaignPlan>(planned);
+  if (ramp && load.settings.plan.trace != nullptr) {
+    return complain(
+        "ramp: a trace has its own times, so that every step would be the same; hold it with run");
+  }
   if (words.dry_run) return describe(load, plan);
   if (auto message = check_outputs(words.output)) return complain(*message);
 

@@ -149,8 +149,7 @@ ssize_t Connection::receive(std::span<char> scratch) noexcept {
   std::memcpy(&stamp, CMSG_DATA(header), sizeof stamp);
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
-  const std::int64_t ago =
-      (now.tv_sec - stamp.tv_sec) * kSecondNs + (now.tv_nsec - stamp.tv_nsec);
+  const std::int64_t ago = (now.tv_sec - stamp.tv_sec) * kSecondNs + (now.tv_nsec - stamp.tv_nsec);
   arrived_ns_ = now_ns() - std::max<std::int64_t>(ago, 0);
   return got;
 }

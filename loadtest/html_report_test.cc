@@ -186,15 +186,22 @@ TEST(HtmlReport, RampShowsWhereItInflects) {
 
 TEST(HtmlReport, HollowMarksAndWideTablesAreExplained) {
   const std::string step = write_html(test_results::step_ramp());
-  EXPECT_NE(step.find("left out: too much of it is voided"), std::string::npos);
+  EXPECT_NE(step.find("left out: the generator or its host disturbed it"), std::string::npos);
   EXPECT_NE(step.find("<div class=\"scroll many\""), std::string::npos);
   const std::string smooth = write_html(test_results::smooth_ramp());
-  EXPECT_EQ(smooth.find("left out: too much of it is voided"), std::string::npos);
+  EXPECT_EQ(smooth.find("left out: the generator or its host disturbed it"), std::string::npos);
   EXPECT_NE(smooth.find("<p>Smooth, no step"), std::string::npos) << "a sentence begins so";
   // Hatching says it already.
   const std::string stalled = write_html(test_results::stalled());
-  EXPECT_EQ(stalled.find("left out: too much of it is voided"), std::string::npos);
+  EXPECT_EQ(stalled.find("left out: the generator or its host disturbed it"), std::string::npos);
   EXPECT_EQ(write_table({"", {"a", "b"}, {{"1", "2"}}, {}, false}).find("many"), std::string::npos);
+}
+
+TEST(HtmlReport, AValidMeasurementOfFailuresIsNotGreen) {
+  Result result = test_results::quiet();
+  EXPECT_NE(write_html(result).find("class=\"verdict valid\""), std::string::npos);
+  result.measurements.front().seconds.front().counts.succeeded = 0;
+  EXPECT_NE(write_html(result).find("class=\"verdict lossy\""), std::string::npos);
 }
 
 TEST(HtmlReport, WhatWasNotGivenIsNotToldAsZero) {

@@ -159,6 +159,13 @@ std::variant<Load, std::string> resolve(const LoadWords& words) {
   if (words.connections > kMostConnections) return "-c: at most 1000000 connections";
   settings.plan.workers = words.workers == 0 ? default_workers() : words.workers;
   settings.connections = words.connections;
+  if (words.connections != 0 && words.connections < settings.plan.workers) {
+    if (words.workers != 0) {
+      return "-c: each worker (-t) has connections of its own, so at least " +
+             std::to_string(words.workers);
+    }
+    settings.plan.workers = words.connections;
+  }
   settings.pin = words.pin;
   if (words.metrics == "auto") {
     load.metrics_url = "http://" + settings.target.authority() + "/metrics";

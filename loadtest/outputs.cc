@@ -72,27 +72,29 @@ std::optional<std::string> write_text(const std::string& path, const std::string
 }
 
 std::optional<std::string> write_outputs(const Result& result, const OutputWords& words) {
-  const bool stdout_taken = words.json == "-" || words.csv == "-";
-  if (!words.quiet && !stdout_taken) {
+  // What one place refuses (a pipe that was closed, a full disk) must not keep it from the others.
+  std::optional<std::string> failed;
+  const auto write = [&failed](const std::string& path, const std::string& text) {
+    auto message = write_text(path, text);
+    if (message && !failed) failed = std::move(message);
+  };
+  if (!words.directory.empty()) {
+    const std::string before = words.directory + "/";
+    write(before + "results.json", write_json(result) + "\n");
+    write(before + "report.html", write_html(result));
+    write(before + "latency.hgrm", hgrm_of(result));
+    write(before + "seconds.csv", write_csv(result));
+  }
+  if (!words.json.empty()) write(words.json, write_json(result) + "\n");
+  if (!words.csv.empty()) write(words.csv, write_csv(result));
+  if (!words.quiet && words.json != "-" && words.csv != "-") {
     const TextStyle style = TextStyle::of(::isatty(STDOUT_FILENO) != 0, std::getenv("NO_COLOR"));
-    if (auto message = write_text("-", text_summary(result, style))) return message;
+    write("-", text_summary(result, style));
   }
-  if (!words.json.empty()) {
-    if (auto message = write_text(words.json, write_json(result) + "\n")) return message;
+  if (!words.quiet && !words.directory.empty() && !failed) {
+    std::fprintf(stderr, "report: %s/report.html\n", words.directory.c_str());
   }
-  if (!words.csv.empty()) {
-    if (auto message = write_text(words.csv, write_csv(result))) return message;
-  }
-  if (words.directory.empty()) return std::nullopt;
-  const std::pair<const char*, std::string> files[] = {{"results.json", write_json(result) + "\n"},
-                                                       {"report.html", write_html(result)},
-                                                       {"latency.hgrm", hgrm_of(result)},
-                                                       {"seconds.csv", write_csv(result)}};
-  for (const auto& [name, text] : files) {
-    if (auto message = write_text(words.directory + "/" + name, text)) return message;
-  }
-  if (!words.quiet) std::fprintf(stderr, "report: %s/report.html\n", words.directory.c_str());
-  return std::nullopt;
+  return failed;
 }
 
 std::string hgrm_of(const Result& result) {

@@ -63,7 +63,8 @@ class Plan {
   std::uint64_t number_ = 0;
 };
 
-// A number that two plans share only if they are the same: over all workers' arrivals.
+// A number that two plans share only if they are the same: over all workers' arrivals; of more than 16
+// million over the first ones and the duration.
 std::uint64_t plan_digest(const PlanSettings& settings, const std::vector<double>& weights);
 
 // The times of a trace file: one number of seconds a line, ascending, '#' comments, at most 30 days

@@ -120,6 +120,14 @@ TEST(Plan, DigestTellsWhateverChanges) {
   EXPECT_NE(of_one, plan_digest(empty, weights));
 }
 
+// Or the report of a long run would be minutes late.
+TEST(Plan, TheDigestOfALongPlanIsMadeInASecond) {
+  const PlanSettings long_one = poisson(1e6, 24 * 3600 * kSecond, 7, 2);
+  PlanSettings longer = long_one;
+  longer.duration_ns += kSecond;
+  EXPECT_NE(plan_digest(long_one, {1}), plan_digest(longer, {1}));
+}
+
 // These stand in results that users keep: a change of the generator has to show in review.
 TEST(Plan, GoldenDigests) {
   EXPECT_EQ(plan_digest(poisson(1000, 10 * kSecond, 1, 1), {1}), 0xb44d9e1580691569);

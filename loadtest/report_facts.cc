@@ -77,10 +77,10 @@ Facts ramp_facts(const Result& result) {
   return facts;
 }
 
-const char* css_of(Verdict::Kind kind) {
-  switch (kind) {
+const char* css_of(const Verdict& verdict) {
+  switch (verdict.kind) {
     case Verdict::Kind::kValid:
-      return "valid";
+      return verdict.lossy ? "lossy" : "valid";
     case Verdict::Kind::kFailed:
       return "failed";
     case Verdict::Kind::kInvalid:
@@ -105,7 +105,7 @@ std::string quoted(const std::string& word) {
 
 std::string verdict_card(const Result& result) {
   const Verdict verdict = verdict_of(result);
-  std::string text = std::string("<section class=\"verdict ") + css_of(verdict.kind) +
+  std::string text = std::string("<section class=\"verdict ") + css_of(verdict) +
                      "\"><span class=\"word\">" + verdict.word + "</span><p class=\"sentence\">" +
                      escape(micro(verdict.sentence)) + ".</p>\n" +
                      bullets(verdict.reasons, "reasons");

@@ -56,7 +56,7 @@ std::string legend(const Figure& figure) {
   if (!hollow.empty() && !hatched) {
     items += item("<svg viewBox=\"0 0 26 12\" aria-hidden=\"true\"><circle class=\"mark hollow " +
                       hollow + "\" cx=\"13\" cy=\"6\" r=\"3.6\"/></svg>",
-                  "left out: too much of it is voided");
+                  "left out: the generator or its host disturbed it");
   }
   if (hatched) {
     items += item(

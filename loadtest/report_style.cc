@@ -26,10 +26,10 @@ figure+figure,.scroll+figure,.note+figure,ul+figure{margin-top:22px}
 figcaption p,.note{color:var(--soft);margin:2px 0 8px;max-width:76ch}
 .verdict{border-left:6px solid var(--good)}
 .verdict.failed,.verdict.invalid{border-left-color:var(--bad)}
-.verdict.interrupted{border-left-color:var(--warn)}
+.verdict.interrupted,.verdict.lossy{border-left-color:var(--warn)}
 .word{display:inline-block;font-weight:700;letter-spacing:.04em;color:var(--good)}
 .failed .word,.invalid .word{color:var(--bad)}
-.interrupted .word{color:var(--warn)}
+.interrupted .word,.lossy .word{color:var(--warn)}
 .sentence{font-size:18px;line-height:1.4;margin:4px 0 12px}
 .reasons{margin:0 0 12px;padding-left:20px}
 dl.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(136px,1fr));gap:14px 18px;margin:0}

@@ -3,6 +3,7 @@
 
 #include <curl/curl.h>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cmath>
@@ -216,11 +217,13 @@ void Scraper::annotate(Measurement& measurement) const {
     if (previous != nullptr) {
       // The second that lies between the two, by its middle.
       const std::int64_t middle_ns = (previous->at_ns + reading.at_ns) / 2 - begin_ns_;
-      for (Second& second : measurement.seconds) {
-        if (middle_ns >= 0 && second.number == middle_ns / kSecond) {
-          second.server = between(previous->figures, reading.figures);
-          second.server.seconds = seconds_between(*previous, reading);
-        }
+      const std::int64_t number = middle_ns / kSecond;
+      const auto second = std::lower_bound(
+          measurement.seconds.begin(), measurement.seconds.end(), number,
+          [](const Second& each, std::int64_t wanted) { return each.number < wanted; });
+      if (middle_ns >= 0 && second != measurement.seconds.end() && second->number == number) {
+        second->server = between(previous->figures, reading.figures);
+        second->server.seconds = seconds_between(*previous, reading);
       }
     }
     previous = &reading;

@@ -47,8 +47,7 @@ std::int64_t unix_seconds() {
 
 }  // namespace
 
-std::optional<Selfcheck> remembered_selfcheck(const Host& host,
-                                              const SelfcheckSettings& settings) {
+std::optional<Selfcheck> remembered_selfcheck(const Host& host, const SelfcheckSettings& settings) {
   const std::filesystem::path file = cache_file();
   if (file.empty()) return std::nullopt;
   std::ifstream stream(file);
@@ -57,14 +56,14 @@ std::optional<Selfcheck> remembered_selfcheck(const Host& host,
   try {
     const std::int64_t age = unix_seconds() - all.at("at").get<std::int64_t>();
     if (all.at("schema") != kSchema || all.at("version") != TAILRACE_VERSION ||
-        all.at("host") != host.fingerprint() || all.at("mode") != mode_of(settings) || age < 0 || age > kGoodForSeconds) {
+        all.at("host") != host.fingerprint() || all.at("mode") != mode_of(settings) || age < 0 ||
+        age > kGoodForSeconds) {
       return std::nullopt;
     }
     Selfcheck result;
     result.workers = settings.workers;
     result.most_rate_per_worker = all.at("most_rate_per_worker").get<double>();
-    result.most_rate =
-        ceiling_of(result.most_rate_per_worker, settings.workers, host.cpus_allowed);
+    result.most_rate = ceiling_of(result.most_rate_per_worker, settings.workers, host.cpus_allowed);
     result.lateness_p50_ns = all.at("lateness_p50_ns").get<double>();
     result.lateness_p99_ns = all.at("lateness_p99_ns").get<double>();
     result.lateness_most_ns = all.at("lateness_most_ns").get<double>();

@@ -43,7 +43,9 @@ std::string item_lines(const char* word, const std::vector<std::string>& items) 
 
 std::string colored(const std::string& text, const Verdict& verdict, const TextStyle& style) {
   if (!style.color) return text;
-  const char* const code = verdict.kind == Verdict::Kind::kValid ? "\x1b[1;32m" : "\x1b[1;31m";
+  const char* const code = verdict.kind != Verdict::Kind::kValid ? "\x1b[1;31m"
+                           : verdict.lossy                       ? "\x1b[1;33m"
+                                                                 : "\x1b[1;32m";
   return code + text + "\x1b[0m";
 }
 
@@ -99,6 +101,9 @@ std::string p99_line(const Measurement& measurement, const TextStyle& style) {
     low = low == 0 ? p99 : std::min(low, p99);
     high = std::max(high, p99);
   }
+  const bool any_clean = std::any_of(stretches.begin(), stretches.end(),
+                                     [](const Stretch& stretch) { return stretch.voided.empty(); });
+  if (!any_clean) return "";
   std::string text;
   for (const Stretch& stretch : stretches) {
     const double p99 = stretch.spans.response.percentile_ns(99);

@@ -189,6 +189,24 @@ TEST(TextSummary, CompletedBeyondTheEndIsTold) {
   EXPECT_TRUE(contains(plain(result), note)) << plain(result);
 }
 
+TEST(TextSummary, LossesStandBesideTheVerdict) {
+  const std::string text = plain(test_results::overloaded());
+  const std::size_t at = text.find(" of the requests were not served: ");
+  EXPECT_LT(at, text.find("RATE")) << text;
+  EXPECT_FALSE(contains(plain(test_results::quiet()), "were not served"));
+  // Valid, and yet not green.
+  Result result = test_results::quiet();
+  Counts& counts = result.measurements.front().seconds.front().counts;
+  counts.succeeded = 0;
+  EXPECT_TRUE(contains(text_summary(result, TextStyle::of(true, nullptr)), "\x1b[1;33mVALID"));
+}
+
+TEST(TextSummary, NoLineOverTimeWithoutACleanSecond) {
+  Result result = test_results::stalled();
+  for (Second& second : result.measurements.front().seconds) second.voided = "steal 9 %";
+  EXPECT_FALSE(contains(text_summary(result, TextStyle::of(true, nullptr)), "P99 by time"));
+}
+
 TEST(TextSummary, SessionsAreNotCalledRequests) {
   Result result = test_results::quiet();
   Measurement& measurement = result.measurements.front();

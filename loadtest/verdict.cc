@@ -102,6 +102,22 @@ void add_invalid(const Result& result, std::vector<std::string>& reasons) {
   }
 }
 
+// A valid measurement of a service that fails is no good news: it must not look like any.
+void add_losses(const Result& result, Verdict& verdict) {
+  constexpr double kWorthTelling = 0.01;
+  if (result.kind == "ramp" || result.measurements.empty()) return;
+  const MeasurementFigures figures = figures_of(result.measurements.front());
+  if (!(figures.bad_share > kWorthTelling)) return;
+  std::string text = format_percent(figures.bad_share) + " of the requests were not served:";
+  std::string separator = " ";
+  for (const std::string& loss : losses_of(figures.counts)) {
+    text += separator + loss;
+    separator = ", ";
+  }
+  verdict.reasons.push_back(text);
+  verdict.lossy = true;
+}
+
 }  // namespace
 
 Verdict verdict_of(const Result& result) {
@@ -115,6 +131,7 @@ Verdict verdict_of(const Result& result) {
   for (const std::string& threshold : result.thresholds_failed) {
     verdict.reasons.push_back("threshold failed: " + threshold);
   }
+  add_losses(result, verdict);
   if (result.above_ceiling) {
     verdict.reasons.emplace_back(
         "asked for more than 70 % of what selfcheck measured on this host: "

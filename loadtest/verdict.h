@@ -15,8 +15,9 @@ namespace tailrace::loadtest {
 struct Verdict {
   enum class Kind { kValid, kFailed, kInvalid, kInterrupted };
   Kind kind = Kind::kValid;
-  std::string word;                  // "VALID"
-  std::string sentence;              // what was asked and what came out
+  std::string word;      // "VALID"
+  bool lossy = false;    // valid, and many requests were not served: nothing to be glad of
+  std::string sentence;  // what was asked and what came out
   std::vector<std::string> reasons;  // why it is not valid, thresholds that failed
 };
 Verdict verdict_of(const Result& result);

@@ -21,7 +21,7 @@ constexpr std::int64_t kBackoffLeastNs = 10 * kMillisecondNs;
 constexpr std::int64_t kBackoffMostNs = kSecondNs;
 constexpr std::int64_t kConnectMostNs = 10 * kSecondNs;
 constexpr std::int64_t kGapLeastNs = kMillisecondNs;  // one request's work takes some microseconds
-constexpr std::size_t kConnectingAtOnce = 64;  // a listener's queue is short
+constexpr std::size_t kConnectingAtOnce = 64;         // a listener's queue is short
 
 std::int64_t cpu_ns() noexcept {
   timespec spent{};
