@@ -18,7 +18,8 @@
 namespace tailrace::loadtest {
 namespace {
 
-// More than this share of all requests lost: not a slow server but none.
+// More than this share of all requests lost or of an unexpected status: not a slow server but none, and
+// what is quick are its errors.
 constexpr double kUnreachableShare = 0.5;
 constexpr double kLostShare = 0.2;
 
@@ -213,7 +214,9 @@ ExitCode exit_code_of(const Result& result) {
   if (result.interrupted) return kInterrupted;
   const auto& all = result.measurements;
   const bool most_lost = std::all_of(all.begin(), all.end(), [](const Measurement& measurement) {
-    return is_lost_step(measurement) || lost_share(measurement.counts()) > kUnreachableShare;
+    const Counts counts = measurement.counts();
+    return is_lost_step(measurement) || static_cast<double>(counts.bad()) >
+                                            kUnreachableShare * static_cast<double>(counts.planned);
   });
   if (!all.empty() && (most_lost || is_lost_step(all.back()))) return kUnreachable;
   if (!result.valid()) return kInvalid;

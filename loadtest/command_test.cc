@@ -18,6 +18,7 @@
 
 #include "loadtest/host.h"
 #include "loadtest/outputs.h"
+#include "loadtest/scripted_server.h"
 #include "loadtest/selfcheck.h"
 #include "loadtest/synthetic.h"
 
@@ -137,6 +138,13 @@ TEST_F(CommandTest, NobodyThereIsExit4) {
             4);
 }
 
+TEST_F(CommandTest, AServerThatOnlyFailsIsExit4HoweverQuickItIs) {
+  ScriptedServer server(always("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"));
+  EXPECT_EQ(run({"run", "http://127.0.0.1:" + std::to_string(server.port()) + "/", "-r", "100",
+                 "-d", "1s", "-t", "1", "--warmup", "0ms", "--metrics", "off"}),
+            4);
+}
+
 TEST_F(CommandTest, ARunLeavesItsFilesAndTheSameSeedTheSamePlan) {
   const std::string url = url_of("md1:us=200");
   const std::vector<std::string> words = {"run", url, "-r",       "500", "-d",     "2s",
@@ -206,14 +214,15 @@ TEST_F(CommandTest, TheCeilingKnowsWhatATraceAndASessionAskFor) {
     for (int i = 0; i < 40'000; ++i) stream << 0.5 + 1e-6 * i << '\n';
   }
   EXPECT_EQ(run({"run", url, "-r", "1", "-d", "10s", "-t", "1", "--arrival", "trace:" + trace}), 3);
-  EXPECT_NE(err().find("40k requests/s"), std::string::npos) << err();
+  EXPECT_NE(err().find("40,000 requests/s"), std::string::npos) << err();
   EXPECT_EQ(run({"ramp", url, "--rates", "1,2", "-t", "1", "--arrival", "trace:" + trace}), 2);
   EXPECT_NE(err().find("trace"), std::string::npos) << err();
 
   const std::string scenario = directory_ + "/session.yaml";
-  std::ofstream(scenario) << "routes: [{steps: [{path: /a}, {path: /b}, {path: /c}, {path: /d}]}]";
+  std::ofstream(scenario)
+      << "routes: [{name: session, steps: [{path: /a}, {path: /b}, {path: /c}, {path: /d}]}]";
   EXPECT_EQ(run({"run", url, "-r", "10k", "-d", "1s", "-t", "1", "--scenario", scenario}), 3);
-  EXPECT_NE(err().find("40k requests/s"), std::string::npos) << err();
+  EXPECT_NE(err().find("40,000 requests/s"), std::string::npos) << err();
 }
 
 TEST_F(CommandTest, ARunWithoutARequestSaysNothingGood) {

@@ -247,6 +247,10 @@ TEST(MeasureTest, AnInterruptLeavesAPartialMeasurement) {
   EXPECT_EQ(measurement.counts().completed, settings.connections * 20);
   EXPECT_EQ(measurement.counts().planned, measurement.counts().completed)
       << "what was in flight is left out";
+  EXPECT_TRUE(std::any_of(
+      measurement.invalid.begin(), measurement.invalid.end(),
+      [](const std::string& reason) { return reason.find("left out") != std::string::npos; }))
+      << "and those left out are the slow ones";
   EXPECT_LT(measurement.duration_ns, settings.plan.duration_ns);
   EXPECT_EQ(measurement.seconds.size(),
             static_cast<std::size_t>((measurement.duration_ns + kSecondNs - 1) / kSecondNs));

@@ -98,7 +98,7 @@ TEST(Plan, DigestTellsWhateverChanges) {
   const PlanSettings settings = poisson(5000, kSecond, 7, 4);
   const std::vector<double> weights{1, 1};
   std::set<std::uint64_t> digests{plan_digest(settings, weights)};
-  const auto differs = [&](PlanSettings other, const std::vector<double>& other_weights) {
+  const auto differs = [&](const PlanSettings& other, const std::vector<double>& other_weights) {
     EXPECT_TRUE(digests.insert(plan_digest(other, other_weights)).second);
   };
   const auto with = [&](auto change) {
@@ -229,7 +229,8 @@ TEST_F(Trace, NamesTheLineThatIsWrong) {
 }
 
 TEST_F(Trace, HasABound) {
-  std::string text(20'000'002, '\n');
+  std::string text;
+  text.resize(20'000'002, '\n');
   for (std::size_t i = 0; i < text.size(); i += 2) text[i] = '0';
   EXPECT_NE(read(text).message.find("line 10000001: more than 10 million times"),
             std::string::npos);

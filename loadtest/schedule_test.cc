@@ -62,7 +62,7 @@ TEST(ScheduleTest, LaterStepsComeInTheirOrder) {
       ++arrivals;
       Due later = due;
       later.step = 1;
-      later.due_ns += (arrivals % 7) * kMillisecondNs;
+      later.due_ns += static_cast<std::int64_t>(arrivals % 7) * kMillisecondNs;
       EXPECT_TRUE(schedule.think(later));
     } else {
       ++steps;

@@ -118,9 +118,9 @@ std::vector<std::string> failed(const std::vector<Threshold>& thresholds,
       std::snprintf(share, sizeof share, "%.3g %%", value * 100);
       sentences.push_back(threshold.text + ": " + share);
     } else {
-      sentences.push_back(threshold.text + ": " +
-                          (std::isinf(value) ? std::string("more than the timeout")
-                                             : print_duration(static_cast<std::int64_t>(value))));
+      sentences.push_back(
+          threshold.text + ": " +
+          (std::isinf(value) ? std::string("more than the timeout") : print_duration(value)));
     }
   }
   return sentences;

@@ -64,7 +64,10 @@ const char* anchor_of(double x, const Frame& frame, double width) {
 
 std::string axes(const Chart& chart, const Frame& frame, const ChartSize& size) {
   std::string text;
-  const std::size_t y_ticks = chart.low ? 4 : size.y_ticks;
+  // In a low chart as many as its labels have room for.
+  constexpr double kLabelHeight = 14;
+  const auto room = static_cast<std::size_t>((frame.bottom - frame.top) / kLabelHeight);
+  const std::size_t y_ticks = chart.low ? std::max<std::size_t>(room + 1, 3) : size.y_ticks;
   for (const Tick& tick : ticks_of(chart.y, y_ticks)) {
     const double y = frame.y(tick.value);
     text += line_element(frame.left, y, frame.right, y, "grid");

@@ -79,6 +79,17 @@ TEST(SvgChart, InfinitePointsAreArrowsInTheLane) {
   EXPECT_LT(times(draw(chart, kWide), "class=\"arrow c1\""), 60U);
 }
 
+TEST(SvgChart, ALowChartHasAsManyTicksAsItHasRoomFor) {
+  Chart chart = chart_of({{0, 3}, {5, 2}}, Series::Form::kBars);
+  chart.y = from_zero_axis(Axis::Kind::kNumber, {3, 2}, "cycles");
+  chart.low = true;
+  const auto labels = [&](const ChartSize& size) {
+    return times(draw(chart, size), "text-anchor=\"end\" class=\"tick\"");
+  };
+  EXPECT_GE(labels(kWide), 4U) << "0 1 2 3";
+  EXPECT_LE(labels(kNarrow), 4U);
+}
+
 TEST(SvgChart, HollowAndLonelyPointsAreMarked) {
   const std::string svg = draw(chart_of({{0, 1e6}, {1, 1e6}, {2, 1e6, true}, {4, 1e6}}), kWide);
   EXPECT_EQ(times(svg, "class=\"mark c1 hollow\""), 1U);

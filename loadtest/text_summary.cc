@@ -214,6 +214,7 @@ std::string ramp_text(const Result& result) {
   TextTable table({"rate/s", "completed/s", "P50", "P99", "P99.9", "GC cycles/s", "B/request",
                    "bad", "voided"});
   bool few = false;
+  bool lost = false;
   for (const Measurement* step : by_rate(result)) {
     const MeasurementFigures figures = figures_of(*step);
     std::vector<std::string> cells = {format_number(step->rate_per_second),
@@ -221,7 +222,9 @@ std::string ramp_text(const Result& result) {
     for (const double percent : {50.0, 99.0, 99.9}) {
       const double ns = percentile_ns(figures.spans.response, percent);
       few = few || (std::isnan(ns) && figures.counts.planned != 0);
-      cells.push_back(format_latency(ns, result.timeout_ns));
+      lost = lost || std::isinf(ns);
+      cells.push_back(std::isinf(ns) ? ">" + format_setting(result.timeout_ns)
+                                     : format_duration(ns));
     }
     cells.push_back(format_number(figures.server.gc_cycles_per_second));
     cells.push_back(format_bytes(figures.server.alloc_bytes_per_request));
@@ -239,6 +242,7 @@ std::string ramp_text(const Result& result) {
   std::string text = "\n" + table.str(2);
   const std::string note = overload_note(result);
   if (!note.empty()) text += "  " + note + "\n";
+  if (lost) text += "  > : dropped, failed or not answered before the timeout\n";
   if (few) text += "  - : too few requests for this percentile; hold each rate for longer\n";
   return text + "\n";
 }

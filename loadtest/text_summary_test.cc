@@ -145,7 +145,9 @@ TEST(TextSummary, RampHasARowAStepAndTheInflection) {
   EXPECT_TRUE(contains(line_of(text, "  5,000 "), "<- P99 inflects")) << text;
   EXPECT_TRUE(contains(line_of(text, "  3,500 "), "5/5  invalid: no clean second")) << text;
   EXPECT_TRUE(contains(text, "step of 3,500 requests/s left out: no clean second")) << text;
-  EXPECT_TRUE(contains(line_of(text, "  6,000 "), ">10 s timeout")) << text;
+  EXPECT_TRUE(contains(line_of(text, "  6,000 "), "  >10 s  ")) << text;
+  EXPECT_TRUE(contains(text, "\n  > : dropped, failed or not answered before the timeout\n"))
+      << text;
   EXPECT_TRUE(
       contains(plain(test_results::smooth_ramp()),
                "smooth, no step: P99 follows a queue's curve with a capacity of about 6,120"));
@@ -177,7 +179,7 @@ TEST(TextSummary, ManyStepsLeftOutAreOneSentence) {
 }
 
 TEST(TextSummary, CompletedBeyondTheEndIsTold) {
-  const std::string note = "answers that came after the step's end";
+  const std::string note = "answers after the step's end";
   EXPECT_FALSE(contains(plain(test_results::smooth_ramp()), note));
   Result result = test_results::smooth_ramp();
   Measurement& last = result.measurements.back();
@@ -205,6 +207,12 @@ TEST(TextSummary, NoLineOverTimeWithoutACleanSecond) {
   Result result = test_results::stalled();
   for (Second& second : result.measurements.front().seconds) second.voided = "steal 9 %";
   EXPECT_FALSE(contains(text_summary(result, TextStyle::of(true, nullptr)), "P99 by time"));
+}
+
+TEST(TextSummary, OneStepIsNoRange) {
+  Result result = test_results::smooth_ramp();
+  result.measurements.resize(1);
+  EXPECT_EQ(verdict_of(result).sentence.find("1 step at 500 requests/s: "), 0U);
 }
 
 TEST(TextSummary, SessionsAreNotCalledRequests) {

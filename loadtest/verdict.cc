@@ -68,9 +68,12 @@ std::string run_sentence(const Result& result) {
 
 std::string ramp_sentence(const Result& result) {
   const std::vector<const Measurement*> steps = by_rate(result);
-  return std::to_string(steps.size()) + (steps.size() == 1 ? " step" : " steps") + " from " +
-         format_number(steps.front()->rate_per_second) + " to " +
-         rate_text(steps.back()->rate_per_second) + ": " + inflection_sentence(result);
+  const std::string rates = steps.size() == 1
+                                ? "1 step at " + rate_text(steps.front()->rate_per_second)
+                                : std::to_string(steps.size()) + " steps from " +
+                                      format_number(steps.front()->rate_per_second) + " to " +
+                                      rate_text(steps.back()->rate_per_second);
+  return rates + ": " + inflection_sentence(result);
 }
 
 void add_invalid(const Result& result, std::vector<std::string>& reasons) {
@@ -193,8 +196,8 @@ std::string overload_note(const Result& result) {
                response.percentile_ns(50) > kShareOfStep * static_cast<double>(step.duration_ns);
       });
   if (!queued) return "";
-  return "Where P50 is long a queue grew: completed/s counts answers that came after the step's "
-         "end too, and is more than the server can do";
+  return "Where P50 is long a queue grew: completed/s counts answers after the step's end too and "
+         "is no throughput";
 }
 
 std::string few_requests_note(std::uint64_t count) {
@@ -256,7 +259,9 @@ std::string worst_text(const Result& result) {
       most = late;
     }
   }
-  return worst == nullptr ? "" : " (the worst: " + worst->voided + ")";
+  return worst == nullptr
+             ? ""
+             : " (the worst: " + worst->voided.substr(0, worst->voided.find("; ")) + ")";
 }
 
 }  // namespace
