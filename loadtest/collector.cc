@@ -18,22 +18,25 @@ std::string milliseconds(double ns) { return number("%.3g ms", ns / 1e6); }
 
 }  // namespace
 
-std::string void_reason(std::int64_t lateness_most_ns, std::int64_t held_most_ns, double steal,
-                        double busy) {
+std::string void_reason(const SecondFaults& faults) {
+  const double most_ns =
+      std::max(static_cast<double>(kLatenessMostNs), kLatenessShareMost * faults.p99_ns);
+  const auto late_ns = static_cast<double>(faults.lateness_most_ns);
+  const auto held_ns = static_cast<double>(faults.held_most_ns);
   std::string reason;
   const auto add = [&reason](const std::string& why) {
     if (!reason.empty()) reason += "; ";
     reason += why;
   };
-  if (lateness_most_ns > kLatenessMostNs) {
-    add("the generator was " + milliseconds(static_cast<double>(lateness_most_ns)) + " late");
-  }
-  if (held_most_ns > kLatenessMostNs) {
-    add("the generator was held up for " + milliseconds(static_cast<double>(held_most_ns)) +
+  if (late_ns > most_ns) add("the generator was " + milliseconds(late_ns) + " late");
+  if (held_ns > most_ns) {
+    add("the generator was held up for " + milliseconds(held_ns) +
         " with an answer to read or a request to write");
   }
-  if (steal > kStealMost) add("the hypervisor took " + percent(steal) + " of the CPU time");
-  if (busy > kBusyMost) add("a worker was " + percent(busy) + " busy");
+  if (faults.steal > kStealMost) {
+    add("the hypervisor took " + percent(faults.steal) + " of the CPU time");
+  }
+  if (faults.busy > kBusyMost) add("a worker was " + percent(faults.busy) + " busy");
   return reason;
 }
 
@@ -81,8 +84,12 @@ void Collector::pack(bool without_steal) {
     second.in_flight_most = sum.in_flight_most;
     second.generator_busy = sum.busy;
     second.steal = index < steal_.size() ? steal_[index] : 0;
-    second.voided = void_reason(static_cast<std::int64_t>(sum.lateness.finite().max()),
-                                sum.held_most_ns, second.steal, second.generator_busy);
+    second.voided = void_reason(
+        {.lateness_most_ns = static_cast<std::int64_t>(sum.lateness.finite().max()),
+         .held_most_ns = sum.held_most_ns,
+         .p99_ns = std::min(sum.response.percentile_ns(99), static_cast<double>(timeout_ns_)),
+         .steal = second.steal,
+         .busy = second.generator_busy});
     p50_ns_ = sum.response.percentile_ns(50);
     p99_ns_ = sum.response.percentile_ns(99);
     overdue_ += sum.overdue;
@@ -140,7 +147,7 @@ std::vector<std::string> Collector::invalid_reasons(const Measurement& measureme
   const Latencies response = measurement.response();
   const double late = measurement.lateness().percentile_ns(99);
   const double waited = response.percentile_ns(99);
-  if (response.count() != 0 && late > kLatenessPromisedNs && late > kGeneratorShareMost * waited) {
+  if (response.count() != 0 && late > kLatenessIgnoredNs && late > kGeneratorShareMost * waited) {
     reasons.push_back("the generator's own lateness at P99, " + milliseconds(late) + ", is " +
                       percent(late / waited) +
                       " of the response time: give it a core of its own, or lower the rate");

@@ -6,6 +6,8 @@
 namespace tailrace::loadtest {
 namespace {
 
+constexpr std::int64_t kTimeoutNs = 1'000'000'000;
+
 std::unique_ptr<RecordedSecond> second(std::int64_t number, std::int64_t lateness_ns = 10'000,
                                        std::int64_t response_ns = 5'000'000,
                                        std::uint64_t requests = 100) {
@@ -26,7 +28,7 @@ std::unique_ptr<RecordedSecond> second(std::int64_t number, std::int64_t latenes
 
 // One worker's seconds, put through.
 Measurement collect(std::vector<std::unique_ptr<RecordedSecond>> seconds, double steal = 0) {
-  Collector collector(1);
+  Collector collector(1, kTimeoutNs);
   Handover handover;
   for (std::size_t i = 0; i < seconds.size(); ++i) collector.add_steal(steal);
   handover.ended = std::move(seconds);
@@ -41,7 +43,7 @@ std::vector<std::unique_ptr<RecordedSecond>> list(Seconds... seconds) {
 }
 
 TEST(CollectorTest, AddsWorkersUpWhenAllHaveHandedOver) {
-  Collector collector(2);
+  Collector collector(2, kTimeoutNs);
   Handover first;
   Handover other;
   collector.add_steal(0.001);
@@ -71,7 +73,7 @@ TEST(CollectorTest, AddsWorkersUpWhenAllHaveHandedOver) {
 }
 
 TEST(CollectorTest, WaitsForTheStealOfASecond) {
-  Collector collector(1);
+  Collector collector(1, kTimeoutNs);
   Handover handover;
   handover.ended = list(second(0));
   collector.take(handover);
@@ -80,12 +82,16 @@ TEST(CollectorTest, WaitsForTheStealOfASecond) {
 }
 
 TEST(CollectorTest, VoidsASecondForEachReason) {
-  EXPECT_EQ(void_reason(kLatenessMostNs, kLatenessMostNs, kStealMost, kBusyMost), "");
-  EXPECT_NE(void_reason(kLatenessMostNs + 1, 0, 0, 0).find("late"), std::string::npos);
-  EXPECT_NE(void_reason(0, 0, kStealMost * 1.1, 0).find("hypervisor"), std::string::npos);
-  EXPECT_NE(void_reason(0, kLatenessMostNs + 1, 0, 0).find("held up"), std::string::npos);
-  EXPECT_NE(void_reason(0, 0, 0, kBusyMost * 1.01).find("busy"), std::string::npos);
-  EXPECT_EQ(void_reason(3'000'000, 0, 0.05, 0),
+  EXPECT_EQ(void_reason({.lateness_most_ns = kLatenessMostNs,
+                         .held_most_ns = kLatenessMostNs,
+                         .steal = kStealMost,
+                         .busy = kBusyMost}),
+            "");
+  EXPECT_NE(void_reason({.lateness_most_ns = kLatenessMostNs + 1}).find("late"), std::string::npos);
+  EXPECT_NE(void_reason({.steal = kStealMost * 1.1}).find("hypervisor"), std::string::npos);
+  EXPECT_NE(void_reason({.held_most_ns = kLatenessMostNs + 1}).find("held up"), std::string::npos);
+  EXPECT_NE(void_reason({.busy = kBusyMost * 1.01}).find("busy"), std::string::npos);
+  EXPECT_EQ(void_reason({.lateness_most_ns = 3'000'000, .steal = 0.05}),
             "the generator was 3 ms late; the hypervisor took 5 % of the CPU time");
   // One late request among many.
   auto late = second(1);
@@ -101,6 +107,22 @@ TEST(CollectorTest, VoidsASecondForEachReason) {
 std::string only_reason(const Measurement& measurement) {
   EXPECT_EQ(measurement.invalid.size(), 1U);
   return measurement.invalid.empty() ? "" : measurement.invalid[0];
+}
+
+// A stop of the server ends in a burst of answers, which makes its neighbours late for a moment.
+TEST(CollectorTest, DoesNotVoidWhatTheGeneratorCannotHaveMade) {
+  constexpr double kStop = 200e6;
+  EXPECT_EQ(
+      void_reason({.lateness_most_ns = 4'000'000, .held_most_ns = 5'000'000, .p99_ns = kStop}), "");
+  EXPECT_NE(void_reason({.lateness_most_ns = 21'000'000, .p99_ns = kStop}), "");
+  EXPECT_NE(void_reason({.held_most_ns = 21'000'000, .p99_ns = kStop}), "");
+  // Late by so much that nothing came in time is the generator's fault: infinite is the timeout here.
+  auto lost = second(0, 2 * kTimeoutNs, 3 * kTimeoutNs);
+  lost->response.record_infinite(1000);
+  EXPECT_EQ(collect(list(std::move(lost))).voided_seconds(), 1U);
+  auto slow = second(0, 5'000'000, 6'000'000);
+  slow->response.record_infinite(1000);
+  EXPECT_EQ(collect(list(std::move(slow))).voided_seconds(), 0U);
 }
 
 TEST(CollectorTest, IsInvalidForEachReason) {
@@ -135,7 +157,7 @@ TEST(CollectorTest, TotalsOfWorkersAddUp) {
   recorder.completed(request, 1000, 201, true, 7, 8);
   for (int i = 0; i < 300; ++i) recorder.error("error " + std::to_string(i));
   recorder.connected(5000);
-  Collector collector(2);
+  Collector collector(2, kTimeoutNs);
   collector.add_totals(recorder);
   collector.add_totals(recorder);
   const Measurement measurement = collector.finish();

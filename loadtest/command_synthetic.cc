@@ -18,13 +18,17 @@ struct Words {
 };
 
 int run(const Words& words) {
-  const auto parsed = parse_url("http://" + words.listen + "/");
+  // Port 0 picks one; as a URL's it is none.
+  const bool any = words.listen.ends_with(":0");
+  const std::string host = words.listen.substr(0, words.listen.size() - (any ? 2 : 0));
+  const auto parsed = parse_url("http://" + host + "/");
   if (const auto* message = std::get_if<std::string>(&parsed)) {
     std::fprintf(stderr, "tailrace-load: --listen: %s\n", message->c_str());
     return kUsage;
   }
   const Url& url = std::get<Url>(parsed);
-  return serve_synthetic(words.model, url.host, url.port, std::cout, std::cerr);
+  return serve_synthetic(words.model, url.host, any ? std::uint16_t{0} : url.port, std::cout,
+                         std::cerr);
 }
 
 }  // namespace

@@ -36,7 +36,7 @@ class Run {
       : settings_(settings),
         scenario_(scenario),
         hooks_(hooks),
-        collector_(settings.plan.workers) {}
+        collector_(settings.plan.workers, settings.timeout_ns) {}
   ~Run() {
     if (!started_) start_.set_value(kNoRun);
     for (std::thread& thread : threads_) thread.join();

@@ -49,7 +49,6 @@ Worker::Worker(const WorkerSettings& settings, const Scenario& scenario, Schedul
   for (unsigned i = 0; i < settings.connections; ++i) {
     lines_.emplace_back().connection = std::make_unique<Connection>(waiter_.epoll(), i);
   }
-  idle_.reserve(lines_.size());
 }
 
 void Worker::set_up_thread() const {
@@ -193,8 +192,8 @@ void Worker::take_up(const Due& due, std::int64_t now) {
     queue_.push_back(request);
     return;
   }
-  Line& line = lines_[idle_.back()];
-  idle_.pop_back();
+  Line& line = lines_[idle_.front()];
+  idle_.pop_front();
   write(line, request, now);
 }
 

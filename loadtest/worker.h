@@ -2,7 +2,7 @@
 // writes them on its own connections and reads the answers. Due ones go first, but after a few of
 // them events are looked at, so that a worker that is behind still reads.
 //
-// A request that is due takes the connection that was used last, or waits in the order of arrival.
+// A request that is due takes the connection that was used longest ago, or waits in the order of arrival.
 // Over the in-flight cap it is dropped. What has not ended `timeout` after its due time is given
 // up: taken out of the queue, or its connection closed and opened anew. A lost request is never
 // sent again.
@@ -117,7 +117,9 @@ class Worker {
   Waiter waiter_;
 
   std::vector<Line> lines_;
-  std::vector<std::uint32_t> idle_;  // the one used last at the back
+  // The one used longest ago at the front, and taken: all are kept in use, as servers close those that
+  // are not.
+  std::deque<std::uint32_t> idle_;
   std::deque<Request*> queue_;
   std::priority_queue<Timer> timers_;
 
