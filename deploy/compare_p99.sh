@@ -17,7 +17,7 @@ p99_ceiling() {
     awk '/^CEILING/ { gsub(",", "", $NF); print $NF }'
 }
 
-# p99_window ROW SERVER PATH RATE SEED: appends "row|server|p99 in us", "inf" if requests were lost, or
+# p99_window ROW SERVER PATH RATE SEED: appends "row|server|p99|p50" in us, "inf" if requests were lost, or
 # "row|server|dropped".
 p99_window() {
   local status=0 scenario=()
@@ -32,10 +32,14 @@ p99_window() {
     0)
       awk -v row="$1" -v server="$2" '
         /"response": \{/ { inside = 1 }
+        inside && /"p50_ns"/ { p50 = us($2) }
         inside && /"p99_ns"/ {
-          gsub(/[",]/, "", $2)
-          print row "|" server "|" ($2 == "inf" ? "inf" : $2 / 1000)
+          print row "|" server "|" us($2) "|" p50
           exit
+        }
+        function us(text) {
+          gsub(/[",]/, "", text)
+          return text == "inf" ? "inf" : text / 1000
         }' "$scratch/p99.json" >>"$scratch/p99-windows"
       ;;
     3) echo "$1|$2|dropped" >>"$scratch/p99-windows" ;;
@@ -74,26 +78,32 @@ compare_p99() {
   echo
   echo "P99 in an open loop (tailrace-load -t$threads -c$connections), both at 0.7x the lower saturation rate or the" \
     "generator's limit of $ceiling/s; medians of at most $p99_rounds windows of $seconds s"
-  printf '%-22s %10s %12s %10s %8s  %s\n' '' requests/s 'tailrace us' 'go us' ratio 'windows kept'
+  printf '%-22s %10s %12s %10s %8s %12s %10s  %s\n' '' requests/s 'P99 tailrace' 'go us' ratio \
+    'P50 tailrace' 'go us' 'windows kept'
   for line in "${row_lines[@]}"; do
     row=${line%%|*}
     awk -F '|' -v row="$row" -v rate="${rate_of[$row]}" -v json="$scratch/p99.json-rows" '
-      function median(server,    n, i, j, t, list) {
+      function median(server, field,    n, i, j, t, list) {
         n = kept[server]
         if (n == 0) return "-"
-        for (i = 1; i <= n; i++) list[i] = p99[server, i] == "inf" ? 1e300 : p99[server, i] + 0
+        for (i = 1; i <= n; i++) list[i] = value[server, field, i] == "inf" ? 1e300 : value[server, field, i] + 0
         for (i = 2; i <= n; i++)
           for (j = i; j > 1 && list[j] < list[j - 1]; j--) { t = list[j]; list[j] = list[j - 1]; list[j - 1] = t }
         t = n % 2 ? list[(n + 1) / 2] : (list[n / 2] + list[n / 2 + 1]) / 2
         return t >= 1e299 ? "inf" : t
       }
       function known(x) { return x != "-" && x != "inf" }
-      $1 == row && $3 != "dropped" { p99[$2, ++kept[$2]] = $3 }
+      function show(x) { return known(x) ? sprintf("%.0f", x) : x }
+      $1 == row && $3 != "dropped" {
+        value[$2, 99, ++kept[$2]] = $3
+        value[$2, 50, kept[$2]] = $4
+      }
       END {
-        a = median("ours"); b = median("go")
+        a = median("ours", 99); b = median("go", 99)
         ratio = known(a) && known(b) ? a / b : "-"
-        printf "%-22s %10d %12s %10s %8s  %d and %d\n", row, rate, known(a) ? sprintf("%.0f", a) : a,
-          known(b) ? sprintf("%.0f", b) : b, ratio == "-" ? "-" : sprintf("%.2fx", ratio), kept["ours"], kept["go"]
+        printf "%-22s %10d %12s %10s %8s %12s %10s  %d and %d\n", row, rate, show(a), show(b),
+          ratio == "-" ? "-" : sprintf("%.2fx", ratio), show(median("ours", 50)), show(median("go", 50)),
+          kept["ours"], kept["go"]
         printf "p99|%s|{\"requests_per_second\": %d, \"ours_us\": %s, \"go_us\": %s, \"ratio\": %s, \"windows\": [%d, %d]}\n",
           row, rate, known(a) ? a : "null", known(b) ? b : "null", ratio == "-" ? "null" : ratio,
           kept["ours"], kept["go"] >>json
