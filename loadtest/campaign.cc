@@ -32,6 +32,7 @@ std::string now_utc() {
   return text;
 }
 
+// In short sleeps: Ctrl-C sets a flag and wakes nobody.
 void rest(std::int64_t rest_ns) {
   const auto until = std::chrono::steady_clock::now() + std::chrono::nanoseconds(rest_ns);
   while (!interrupted() && std::chrono::steady_clock::now() < until) {

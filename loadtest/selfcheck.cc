@@ -50,15 +50,6 @@ class Check {
     return measure(measured, scenario_, hooks);
   }
 
-  // Whether a worker keeps up: it sends what is due when it is due, and reads what comes back.
-  static bool keeps_up(const Measurement& measurement) {
-    const Counts counts = measurement.counts();
-    const Latencies lateness = measurement.lateness(/*with_voided=*/true);
-    return counts.completed >= counts.planned * 98 / 100 &&
-           lateness.percentile_ns(99) <= static_cast<double>(kMillisecond) &&
-           measurement.client_queue(/*with_voided=*/true).percentile_ns(99) <= kQueueMostNs;
-  }
-
  private:
   const SelfcheckSettings& settings_;
   Url url_;
@@ -66,6 +57,14 @@ class Check {
 };
 
 }  // namespace
+
+bool keeps_up(const Measurement& measurement) {
+  const Counts counts = measurement.counts();
+  return counts.completed >= counts.planned * 98 / 100 &&
+         measurement.lateness(/*with_voided=*/true).percentile_ns(99) <=
+             static_cast<double>(kMillisecond) &&
+         measurement.client_queue(/*with_voided=*/true).percentile_ns(99) <= kQueueMostNs;
+}
 
 double ceiling_of(double most_rate_per_worker, unsigned workers, unsigned cpus) noexcept {
   return most_rate_per_worker * std::min(workers, std::max(cpus, 1U));
@@ -124,7 +123,7 @@ std::variant<Selfcheck, MeasureError> selfcheck(const SelfcheckSettings& setting
     for (int tries = 0; tries < 2 && !kept; ++tries) {
       auto held = check.hold(rate, 400 * kMillisecond);
       if (auto* error = std::get_if<MeasureError>(&held)) return std::move(*error);
-      kept = Check::keeps_up(std::get<Measurement>(held));
+      kept = keeps_up(std::get<Measurement>(held));
     }
     (kept ? good : bad) = rate;
     // A worker that cannot hold the first rate is looked for below it.

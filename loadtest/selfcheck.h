@@ -31,6 +31,8 @@ struct SelfcheckSettings {
 
 // About 5 seconds and two cores.
 std::variant<Selfcheck, MeasureError> selfcheck(const SelfcheckSettings& settings);
+// Whether the worker kept up at that rate: it sent what was due when it was due, and read what came back.
+bool keeps_up(const Measurement& measurement);
 char grade_of(const Selfcheck& measured) noexcept;
 
 // Of so many workers: beyond the host's CPUs more of them do not send more.

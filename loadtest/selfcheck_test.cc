@@ -3,10 +3,8 @@
 #include "loadtest/selfcheck.h"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
-#include <filesystem>
-#include <string>
+#include "loadtest/test_cache.h"
 
 namespace tailrace::loadtest {
 namespace {
@@ -14,19 +12,11 @@ namespace {
 class SelfcheckTest : public testing::Test {
  protected:
   SelfcheckTest() {
-    char name[] = "/tmp/tailrace-selfcheck-XXXXXX";
-    directory_ = ::mkdtemp(name);
-    if (const char* before = ::getenv("XDG_CACHE_HOME")) before_ = before;
-    ::setenv("XDG_CACHE_HOME", directory_.c_str(), 1);
     host_.cpus_allowed = 4;
     quiet_.most_rate_per_worker = 50'000;
   }
-  ~SelfcheckTest() override {
-    before_.empty() ? ::unsetenv("XDG_CACHE_HOME") : ::setenv("XDG_CACHE_HOME", before_.c_str(), 1);
-    std::filesystem::remove_all(directory_);
-  }
 
-  std::string directory_, before_;
+  const TestCache cache_;
   Host host_;
   Selfcheck quiet_;
 };
@@ -59,6 +49,32 @@ TEST_F(SelfcheckTest, OneOfANoisyHostIsForgotten) {
   Selfcheck none = quiet_;
   none.most_rate_per_worker = 0;
   EXPECT_FALSE(remember_selfcheck(host_, {}, none));
+}
+
+// What comes back late, is taken up late, or waits for a connection is not kept up with.
+TEST(Ceiling, AWorkerKeepsUpOnlyIfNothingWaits) {
+  struct Case {
+    std::int64_t lateness_ns, queue_ns;
+    std::uint64_t completed;
+    bool kept;
+  };
+  for (const Case& each : {Case{10'000, 0, 100, true}, Case{10'000, 4'000'000, 98, true},
+                           Case{2'000'000, 0, 100, false}, Case{10'000, 6'000'000, 100, false},
+                           Case{10'000, 0, 97, false}}) {
+    Latencies lateness;
+    Latencies queue;
+    for (int i = 0; i < 100; ++i) {
+      lateness.record(each.lateness_ns);
+      queue.record(each.queue_ns);
+    }
+    Measurement measurement;
+    measurement.seconds.resize(1);
+    measurement.seconds[0].counts.planned = 100;
+    measurement.seconds[0].counts.completed = each.completed;
+    measurement.seconds[0].lateness = SparseHistogram::of(lateness);
+    measurement.seconds[0].client_queue = SparseHistogram::of(queue);
+    EXPECT_EQ(keeps_up(measurement), each.kept) << each.lateness_ns << ' ' << each.queue_ns;
+  }
 }
 
 TEST(Ceiling, WorkersBeyondTheCpusAddNothing) {

@@ -7,4 +7,4 @@ set(command_sources campaign.cc command_files.cc command_selfcheck.cc command_se
   interrupt.cc options.cc outputs.cc progress_line.cc scrape.cc selfcheck.cc selfcheck_cache.cc slo.cc)
 set(command_headers campaign.h commands.h exit_code.h interrupt.h options.h outputs.h progress_line.h scrape.h
   selfcheck.h slo.h)
-set(command_tests command_test.cc scrape_test.cc selfcheck_test.cc slo_test.cc)
+set(command_tests command_test.cc scrape_test.cc selfcheck_test.cc slo_test.cc test_cache.h)
