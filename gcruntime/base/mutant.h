@@ -25,6 +25,18 @@ enum class Mutant : unsigned char {
   kParkedNotScanned,      // parked fibers' stacks are left out
   kSwitchUnflagged,       // a switch is no flagged section
   kAllocationUnflagged,   // nor is an allocation
+  kNoBarrier,             // stores do not shade
+  kOneHandshake,          // the barrier and black allocation go on in one handshake
+  kShadeUnflagged,        // the barrier's slow path is no flagged section
+  kHoistedTest,           // the barrier's test stands above the load of the pointer
+  kClaimNotAwaited,       // a fiber is resumed while its stack is copied
+  kTwoRounds,             // marking ends after two rounds, clean or not
+  kNoBlackAllocation,     // what is allocated while marking runs is white
+  kNoRescan,              // stacks are scanned in the first round only
+  kEpochLost,             // a fiber is taken for clean though it ran
+  kChannelWithoutBarrier, // what is written to another fiber's stack is not shaded
+  kHandshakeSkipped,      // a round asks nobody for the running stacks
+  kRescanFromQueues,      // later rounds look at fibers in queues, not at all fibers
 };
 
 #if defined(TAILRACE_MUTANTS)
@@ -39,11 +51,11 @@ bool choose_mutant(const char* name, std::uint64_t seed) noexcept;
 
 extern Mutant chosen_mutant;  // constant once threads run
 inline bool mutant(Mutant which) noexcept { return chosen_mutant == which; }
-// Widens a window: mostly nothing, now and then up to half a millisecond. From the seed.
-void mutant_delay() noexcept;
+// Widens a window: mostly nothing, one time in so many up to so many half milliseconds. From the seed.
+void mutant_delay(unsigned one_in = 8, unsigned halves = 1) noexcept;
 #else
 constexpr bool mutant(Mutant) noexcept { return false; }
-constexpr void mutant_delay() noexcept {}
+constexpr void mutant_delay(unsigned = 8, unsigned = 1) noexcept {}
 #endif
 
 }  // namespace tailrace::base

@@ -10,11 +10,13 @@
 //          consistent states, and a signal that asks for a stop must only leave a mark in `pending`.
 //          Sections do not nest and contain no fiber switch.
 // pending: set by the stop signal's handler; answered by the section's exit.
-// phase:   the collector's phase as this thread knows it (0 off, 1 barrier, 2 barrier and black
-//          allocation); always 0 while the collector stops the world.
+// phase:   the collector's phase as this thread knows it: 0 off, 1 barrier, 2 barrier and black
+//          allocation, 3 the same and weak loads of what is unmarked wait [gc.cycle]. Changed by the
+//          thread's own answer to a handshake, or for it while it is claimed in a native scope.
 // mutator: the attached thread's record, null when the thread is not attached.
 //
-// Only the own thread writes them, its signal handler included; so no atomics, but volatile.
+// Only the own thread writes them, its signal handler included, or who has claimed it (phase); so no
+// atomics, but volatile.
 #pragma once
 
 #include <cstdint>
@@ -63,6 +65,21 @@ inline __attribute__((always_inline)) bool pending() noexcept {
   asm volatile("movb %%fs:tailrace_tls_pending@tpoff, %0" : "=q"(value) : : "memory");
   return value != 0;
 }
+
+// [gc.barrier] The clobber keeps the test behind the store and behind the load of the stored pointer.
+inline __attribute__((always_inline)) bool barrier_on() noexcept {
+  bool on;
+  asm volatile("cmpb $0, %%fs:tailrace_tls_phase@tpoff" : "=@ccne"(on) : : "memory");
+  return on;
+}
+inline __attribute__((always_inline)) std::uint8_t phase() noexcept {
+  std::uint8_t value;
+  asm volatile("movb %%fs:tailrace_tls_phase@tpoff, %0" : "=q"(value) : : "memory");
+  return value;
+}
+// For the collector, which writes it while the thread is claimed.
+inline volatile std::uint8_t* phase_of_this_thread() noexcept { return &tailrace_tls_phase; }
+
 inline void set_pending(bool value) noexcept {
   const std::uint8_t byte = value ? 1 : 0;
   asm volatile("movb %0, %%fs:tailrace_tls_pending@tpoff" : : "q"(byte) : "memory");

@@ -5,6 +5,7 @@
 #include "gcruntime/fiber/scheduler_impl.h"
 #include "gcruntime/fiber/switch.h"
 #include "gcruntime/fiber/timed_wait.h"
+#include "gcruntime/gc/barrier.h"
 #include "gcruntime/os/clock.h"
 
 namespace tailrace::fiber {
@@ -70,6 +71,9 @@ JoinHandle spawn(Scheduler& scheduler, const SpawnOptions& options, const Closur
                    "what a spawned function captured threw when it was moved to the new stack: "
                    "give it a move that does not throw");
   }
+  // [gc.barrier.stack] Captures are written to a stack that is not the writer's, by moves that may run
+  // no barrier.
+  gc::barrier_after_write(fiber->payload, closure.bytes);
   prepare_fiber(fiber, options.name);
   // The move is user code: the worker is looked up again.
   impl.submit(entry_of(fiber));

@@ -13,7 +13,7 @@
 // [fiber.scan] saved_sp is stored before a state that says "not running" (release), and both change
 // inside flagged sections only, except for kParked -> kReady, which changes nothing for a scan:
 // when the world is stopped, [saved_sp, base()) of every kReady and kParked record is all that its
-// fiber holds.
+// fiber holds. While it runs, whoever has claimed the record's scan word reads the same range [gc.scan].
 #pragma once
 
 #include <atomic>
@@ -62,6 +62,8 @@ class alignas(64) Fiber {
   std::atomic<void*> saved_sp{nullptr};
   std::atomic<FiberState> state{FiberState::kIdle};
   std::atomic<Rest> rest{Rest::kRan};
+  // gc::ScanWord: in which round the stack was scanned last. Kept while the barrier is on.
+  std::atomic<std::uint64_t> scan{0};
   // When it became ready, if its wait is measured, else 0. Handed over with the queue's entry.
   std::int64_t ready_ns = 0;
   // Relaxed: read by dumps only.
@@ -92,6 +94,13 @@ class alignas(64) Fiber {
   std::size_t known_pages = 0;
   base::SanitizerStack sanitizer;
 };
+
+// [gc.shared] Others may write to its stack by reference while it is parked: what it spawned and joins,
+// or a blocking call of its own. Relaxed: the fiber's own, and it is parked.
+inline bool written_by_others(const Fiber* fiber) noexcept {
+  const WaitReason reason = fiber->reason.load(std::memory_order_relaxed);
+  return reason == WaitReason::kJoin || reason == WaitReason::kBlocking;
+}
 
 // A run queue's entry: a Fiber*, or a Job* with the lowest bit set; 0 is none.
 using Entry = std::uintptr_t;

@@ -7,6 +7,8 @@
 #include "gcruntime/fiber/futex.h"
 #include "gcruntime/fiber/scheduler_impl.h"
 #include "gcruntime/fiber/worker.h"
+#include "gcruntime/gc/holds.h"
+#include "gcruntime/gc/mark_slice.h"
 #include "gcruntime/os/clock.h"
 
 namespace tailrace::fiber {
@@ -27,6 +29,8 @@ constexpr int kStealRounds = 4;
 
 Entry Worker::next() {
   ++tick_;
+  if (gc::marking_wanted()) [[unlikely]]
+    mark();
   if (tick_ == housekeep_at_) housekeep();
   if (tick_ % kGlobalTicks == 0) {
     if (const Entry entry = take_global(1)) return found(entry);
@@ -53,6 +57,13 @@ Entry Worker::next() {
   if (const Entry entry = steal()) return found(entry);
   counters_.steal_misses.add();
   return 0;
+}
+
+// [gc.slices] Marking takes its share of this worker between two fibers; those that are ready wait for it.
+TAILRACE_NOINLINE void Worker::mark() {
+  const bool anybody = !queue_.empty();
+  const std::int64_t took_ns = gc::mark_slice();
+  if (took_ns != 0 && anybody) gc::note_hold(gc::HoldKind::kMark, took_ns);
 }
 
 Entry Worker::found(Entry entry) {

@@ -6,6 +6,8 @@
 
 #include "gcruntime/base/check.h"
 #include "gcruntime/base/mutant.h"
+#include "gcruntime/fiber/scheduler_impl.h"
+#include "gcruntime/gc/phase.h"
 
 namespace tailrace::fiber {
 namespace {
@@ -92,6 +94,7 @@ void Registry::destroy(Fiber* fiber) noexcept {
     (fiber->list_previous != nullptr ? fiber->list_previous->list_next : all_) = fiber->list_next;
     records_.store(records() - 1, std::memory_order_relaxed);
     if (walk_next_ == fiber) walk_next_ = fiber->list_next;
+    if (round_next_ == fiber) round_next_ = fiber->list_next;
     trimmer_.forget(fiber);
   }
   // [fiber.trim] Off the list and no claim: if the trimmer is at it, it is waited for.
@@ -119,6 +122,95 @@ void Registry::for_each_parked_stack(Visit visit, void* visitor) noexcept {
     visit(visitor, fiber->saved_sp.load(std::memory_order_relaxed), fiber->base());
   }
 }
+
+void Registry::for_each_clean_stack(Visit visit, void* visitor) noexcept {
+  std::lock_guard lock(lock_);
+  const std::uint64_t first = gc::rounds.first.load(std::memory_order_relaxed);
+  for (Fiber* fiber = all_; fiber != nullptr; fiber = fiber->list_next) {
+    const FiberState state = fiber->state.load(std::memory_order_acquire);
+    if (state == FiberState::kIdle || state == FiberState::kRunning) continue;
+    const std::uint64_t word = fiber->scan.load(std::memory_order_acquire);
+    if (gc::ScanWord::state(word) != gc::ScanWord::kClean || gc::ScanWord::round(word) < first ||
+        written_by_others(fiber)) {
+      continue;
+    }
+    visit(visitor, fiber->saved_sp.load(std::memory_order_relaxed), fiber->base());
+  }
+}
+
+// --- Rounds of a concurrent cycle. ---
+
+void Registry::begin_round() noexcept {
+  trimmer_.ring();
+  gc::Section section;
+  std::lock_guard lock(lock_);
+  round_next_ = all_;
+  round_pass_ = 0;
+}
+
+bool Registry::scan_some(std::uint64_t round, Visit visit, void* visitor) noexcept {
+  // With the lock held a spawn may wait for it: a few microseconds.
+  constexpr std::size_t kSome = 16;
+  gc::Section section;
+  std::lock_guard lock(lock_);
+  std::size_t left = kSome;
+  while (round_pass_ < 2) {
+    for (; round_next_ != nullptr; round_next_ = round_next_->list_next) {
+      if (left-- == 0) return true;
+      if (!scan_parked(round_next_, round_pass_ == 1, round, visit, visitor)) return true;
+    }
+    round_next_ = ++round_pass_ < 2 ? all_ : nullptr;
+  }
+  return false;
+}
+
+// [gc.scan] The collector's side of the claim; gc::enter_stack is the other. The list's lock keeps the
+// record alive. False: not yet, as whoever resumes it is at its scan.
+bool Registry::scan_parked(Fiber* fiber, bool pass_of_shared, std::uint64_t round, Visit visit,
+                           void* visitor) noexcept {
+  // Acquire: pairs with who stored the word: what it scanned and shaded is known.
+  std::uint64_t word = fiber->scan.load(std::memory_order_acquire);
+  // Acquire: pairs with the switch's release [fiber.scan]: saved_sp is of that state or newer.
+  const FiberState state = fiber->state.load(std::memory_order_acquire);
+  if (state == FiberState::kIdle) return true;
+  if (base::mutant(base::Mutant::kParkedNotScanned) && state == FiberState::kParked) return true;
+  if (state == FiberState::kRunning) {
+    if (base::mutant(base::Mutant::kHandshakeSkipped)) return true;
+    // All threads have answered by now: whoever runs has been scanned in this round, or is being scanned
+    // by who resumes it.
+    return gc::ScanWord::round(word) == round &&
+           gc::ScanWord::state(word) != gc::ScanWord::kClaimed;
+  }
+  const std::uint64_t first = gc::rounds.first.load(std::memory_order_relaxed);
+  if (base::mutant(base::Mutant::kRescanFromQueues) && round > first &&
+      state == FiberState::kParked) {
+    return true;
+  }
+  const bool shared = written_by_others(fiber);
+  if (shared != pass_of_shared) return true;
+  if (!shared && !gc::needs_scan(word, round, first)) return true;
+  // Acquire: a resumer whose CAS came before has said kRunning before it.
+  const std::uint64_t claimed = gc::ScanWord::pack(round, gc::ScanWord::kClaimed);
+  if (!fiber->scan.compare_exchange_strong(word, claimed, std::memory_order_acq_rel,
+                                           std::memory_order_relaxed)) {
+    return false;  // it is being resumed
+  }
+  const FiberState now = fiber->state.load(std::memory_order_acquire);
+  const bool at_rest = now == FiberState::kParked || now == FiberState::kReady;
+  if (at_rest) {
+    if (base::mutant(base::Mutant::kClaimNotAwaited)) base::mutant_delay(2, 8);
+    visit(visitor, fiber->saved_sp.load(std::memory_order_relaxed), fiber->base());
+    word = gc::ScanWord::pack(round, gc::ScanWord::kClean);
+  }
+  // Release: pairs with the resumer's acquire. Fails if the fiber ran after all, and its thread's answer
+  // has scanned it.
+  std::uint64_t expected = claimed;
+  fiber->scan.compare_exchange_strong(expected, word, std::memory_order_release,
+                                      std::memory_order_relaxed);
+  return at_rest;
+}
+
+bool Registry::has_idle_thread() const noexcept { return scheduler_->sleepers.idle_count() > 0; }
 
 void Registry::stack_bytes(std::uint64_t& inuse, std::uint64_t& sys) const noexcept {
   const std::uint64_t all = records();

@@ -78,11 +78,17 @@ class Registry final : public gc::StackSource {
   StackCounts& stack_counts() noexcept { return stack_counts_; }
 
   void for_each_parked_stack(Visit visit, void* visitor) noexcept override;
+  void for_each_clean_stack(Visit visit, void* visitor) noexcept override;
+  void begin_round() noexcept override;
+  bool scan_some(std::uint64_t round, Visit visit, void* visitor) noexcept override;
+  bool has_idle_thread() const noexcept override;
   void stack_bytes(std::uint64_t& inuse, std::uint64_t& sys) const noexcept override;
 
  private:
   Fiber* take_warm() noexcept;
   void destroy(Fiber* fiber) noexcept;
+  static bool scan_parked(Fiber* fiber, bool pass_of_shared, std::uint64_t round, Visit visit,
+                          void* visitor) noexcept;
 
   Scheduler::Impl* const scheduler_;
   const unsigned warm_class_;
@@ -94,6 +100,10 @@ class Registry final : public gc::StackSource {
   std::atomic<std::size_t> warm_count_{0};
   std::atomic<std::size_t> records_{0};
   Fiber* walk_next_ = nullptr;  // guarded by lock_
+  // The collector's walk of a round: once over all fibers but those that others may write to, then over
+  // those. Guarded by lock_.
+  Fiber* round_next_ = nullptr;
+  unsigned round_pass_ = 2;
   StackCounts stack_counts_;
   StackTrimmer trimmer_{*this};
 };

@@ -8,7 +8,7 @@ set(fiber_headers
   signal_line.h sleepers.h stack_pool.h stack_sample.h stack_trimmer.h switch.h task.h timed_wait.h timer_heap.h wait_times.h
   worker.h)
 set(fiber_tests
-  allocs_per_run_test.cc collection_test.cc fake_netpoll.h fiber_fixture.h fiber_test.cc held_locks_test.cc
+  allocs_per_run_test.cc claim_test.cc collection_test.cc fake_netpoll.h fiber_fixture.h fiber_test.cc held_locks_test.cc
   exception_test.cc overflow_test.cc spawn_test.cc stack_trimmer_test.cc run_queue_test.cc
   scheduler_test.cc stack_pool_test.cc timed_wait_test.cc timer_heap_test.cc
   monitor_test.cc test_pattern.h wait_times_test.cc worker_count_test.cc)

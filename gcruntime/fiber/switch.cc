@@ -14,6 +14,13 @@ void fiber_entry(context::transfer_t transfer) noexcept {
 
 }  // namespace
 
+// [gc.scan] [gc.late] The fiber is about to run while marking is on: not before a claim on its stack is
+// given up, and not without the open round's scan. In the switch's section.
+TAILRACE_NOINLINE void Worker::enter_marked(Fiber* fiber) noexcept {
+  gc::enter_stack(*mutator_, fiber->scan, fiber->saved_sp.load(std::memory_order_relaxed),
+                  fiber->base(), written_by_others(fiber));
+}
+
 // The first frame of every fiber.
 TAILRACE_NOINLINE void fiber_main(void* scheduler_sp, Worker* worker) noexcept {
   Fiber* self = worker->current();

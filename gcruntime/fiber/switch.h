@@ -30,14 +30,16 @@ namespace tailrace::fiber {
 TAILRACE_ALWAYS_INLINE void Worker::enter(Fiber* fiber) noexcept {
   leave_rest(fiber);  // [fiber.trim] R2
   if (!base::mutant(base::Mutant::kSwitchUnflagged)) gc::enter_section();
-  // Relaxed: inside the section; other threads use it for statistics only.
+  // Relaxed: inside the section. Before the claim below, whose CAS publishes it [gc.scan].
   fiber->state.store(FiberState::kRunning, std::memory_order_relaxed);
+  if (base::barrier_on()) [[unlikely]]
+    enter_marked(fiber);
   counters_.switches.add();
   // Release: the slice is counted before its fiber is seen; pairs with runs_fiber [fiber.slices].
   current_.store(fiber, std::memory_order_release);
   if (!base::mutant(base::Mutant::kExceptionsNotSwapped)) *exceptions_ = fiber->exceptions;
   fiber->allocated = fiber->allocated - mutator_->counts();
-  mutator_->set_stack(fiber->stack.low, fiber->base());
+  mutator_->set_stack(fiber->stack.low, fiber->base(), &fiber->scan);
   if (base::mutant(base::Mutant::kSwitchUnflagged)) base::mutant_delay();
 
   base::start_switch(sanitizer_, fiber->sanitizer);
@@ -46,7 +48,7 @@ TAILRACE_ALWAYS_INLINE void Worker::enter(Fiber* fiber) noexcept {
   base::finish_switch(sanitizer_);
 
   mutator_->set_stack(reinterpret_cast<const void*>(mutator_->thread_stack_low()),
-                      reinterpret_cast<const void*>(mutator_->thread_stack_high()));
+                      reinterpret_cast<const void*>(mutator_->thread_stack_high()), nullptr);
   mutator_->set_thread_frames(nullptr);
   current_.store(nullptr, std::memory_order_relaxed);
   const bool late = base::mutant(base::Mutant::kLateStackPointer);
@@ -58,7 +60,7 @@ TAILRACE_ALWAYS_INLINE void Worker::enter(Fiber* fiber) noexcept {
   fiber->state.store(state, std::memory_order_release);
   gc::leave_section();
   if (late) {
-    base::mutant_delay();
+    base::mutant_delay(4, 4);
     fiber->saved_sp.store(transfer.fctx, std::memory_order_relaxed);
   }
 }

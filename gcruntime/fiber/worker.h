@@ -84,6 +84,7 @@ class Worker {
   // switch.h
   void enter(Fiber* fiber) noexcept;
   void arrive_on_fiber(void* scheduler_sp) noexcept;
+  void enter_marked(Fiber* fiber) noexcept;  // switch.cc
 
   // worker.cc
   void resume(Fiber* fiber);
@@ -103,6 +104,7 @@ class Worker {
   Entry steal();
   void stop_searching();
   void housekeep();
+  void mark();
   void poll_now(std::int64_t now_ns);
   void expire_timers(TimerHeap& timers, std::int64_t now_ns, bool try_only);
   void rescue_others(std::int64_t now_ns);

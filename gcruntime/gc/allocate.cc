@@ -3,7 +3,9 @@
 #include <new>
 
 #include "gcruntime/gc/collector.h"
+#include "gcruntime/gc/holds.h"
 #include "gcruntime/heap/span.h"
+#include "gcruntime/heap/sweep.h"
 
 namespace tailrace::gc::internal {
 namespace {
@@ -19,21 +21,35 @@ void flush_counts(Mutator& self, std::uint64_t at_least_bytes) noexcept {
   const std::uint64_t untold = allocated - cache.flushed_bytes;
   if (untold < at_least_bytes) return;
   cache.flushed_bytes = allocated;
+  if (heap::sweep_under_way()) {
+    const HoldTimer timer(HoldKind::kSweep);
+    const Section section;
+    heap::sweep_for(untold);
+  }
   Collector::instance().note_allocated(untold);
 }
 
 namespace {
+
+// [gc.black] In a section, so the answer stays true to its end.
+bool black() noexcept {
+  if (base::mutant(base::Mutant::kNoBlackAllocation)) {
+    // Not where the heap would tell: torture is to.
+    return mutator()->cache.generation != heap::generation();
+  }
+  return base::phase() >= kPhaseBlack;
+}
 
 // In the section: a slot of a refilled cache. If no memory can be had, runs a cycle and tries once more;
 // std::bad_alloc is thrown outside the section.
 void* take_refilled(std::size_t size_class, bool noscan) {
   Mutator* self = mutator();
   heap::CacheSlot& slot = self->cache.slots[size_class][noscan];
-  if (!heap::refill(slot, size_class, noscan)) {
+  if (!heap::refill(self->cache, slot, size_class, noscan, black())) {
     leave_section();
     Collector::instance().collect();
     enter_section();
-    if (slot.free_bits == 0 && !heap::refill(slot, size_class, noscan)) {
+    if (slot.free_bits == 0 && !heap::refill(self->cache, slot, size_class, noscan, black())) {
       leave_section();
       throw std::bad_alloc();
     }
@@ -72,7 +88,7 @@ char* take_large_slot(std::size_t bytes, std::uint16_t type, bool noscan, bool& 
   char* slot = nullptr;
   Mutator* self = mutator();
   enter_section();
-  if (heap::Span* span = heap::allocate_large_span(bytes, noscan, fresh)) {
+  if (heap::Span* span = heap::allocate_large_span(self->cache, bytes, noscan, fresh, black())) {
     slot = reinterpret_cast<char*>(span->start);
     if (!noscan) *reinterpret_cast<std::uint64_t*>(slot) = 0;
     note_allocated_at(slot, type);

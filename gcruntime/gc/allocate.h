@@ -49,6 +49,9 @@ TAILRACE_ALWAYS_INLINE void* allocate_scanned_slot(std::size_t size_class, std::
   const std::uint64_t header = Header::pack(type, flags, count);
   if (!base::mutant(base::Mutant::kAllocationUnflagged)) enter_section();
   heap::CacheSlot& cached = self->cache.slots[size_class][false];
+  if (base::mutant(base::Mutant::kAllocationUnflagged) && cached.free_bits != 0) {
+    base::mutant_delay(512);
+  }
   // The way out is a tail call, so that the fast path saves no registers for it.
   if (cached.free_bits == 0) [[unlikely]]
     return internal::refill_scanned(size_class, header);

@@ -11,14 +11,19 @@ namespace tailrace::gc {
 
 struct CollectorOptions {
   int percent = 100;  // heap growth over the live heap that starts a cycle; -1: only collect() does
-  bool trace = false;  // gctrace=1: a line a cycle on stderr, in Go's format
-  unsigned procs = 1;  // worker threads, for the trace line and the share of CPU
+  bool trace = false;           // gctrace=1: a line a cycle on stderr, in Go's format
+  unsigned procs = 1;           // worker threads: marking takes a quarter of so many processors
+  bool stop_the_world = false;  // gcstoptheworld=1: threads stand still while a cycle marks
+  bool check_marks = false;     // gccheckmark=1: marks once more at each cycle's end, and compares
+  // False: the collector's own thread leaves marking to the workers, idle ones too, unless none comes by
+  // for half a millisecond. For tests.
+  bool marks_beside = true;
 };
 // Any thread. The defaults hold until it is called.
 void configure(const CollectorOptions& options);
 
-// Runs a whole cycle that begins after the call, and returns when it has ended. The calling thread must
-// be attached. What is unreachable then is freed.
+// Runs a whole cycle that begins after the call, and returns when it has ended and all is swept. The
+// calling thread must be attached. What was unreachable when it was called is freed.
 void collect();
 
 // Sets the growth that starts a cycle (-1: off) and returns the old one. Any thread.

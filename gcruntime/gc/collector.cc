@@ -1,22 +1,29 @@
 #include "gcruntime/gc/collector.h"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <chrono>
-#include <cinttypes>
-#include <cstdio>
 #include <ctime>
 #include <new>
 #include <thread>
 
+#include "gcruntime/gc/cycle_stats.h"
+#include "gcruntime/gc/finalizer.h"
+#include "gcruntime/gc/gctrace.h"
+#include "gcruntime/gc/holds.h"
 #include "gcruntime/gc/malloc_blocks.h"
+#include "gcruntime/gc/mark_queue.h"
+#include "gcruntime/gc/marking.h"
 #include "gcruntime/gc/origin.h"
 #include "gcruntime/gc/root_table.h"
 #include "gcruntime/gc/stale_words.h"
-#include "gcruntime/gc/verifier.h"
+#include "gcruntime/gc/weak.h"
 #include "gcruntime/gc/world.h"
 #include "gcruntime/heap/heap.h"
 #include "gcruntime/heap/page_runs.h"
 #include "gcruntime/heap/span.h"
+#include "gcruntime/heap/sweep.h"
 #include "gcruntime/os/clock.h"
 
 namespace tailrace::gc {
@@ -35,8 +42,6 @@ std::uint64_t roomy_bytes(std::uint64_t goal_bytes) {
   constexpr std::uint64_t kLeast = std::uint64_t{4} << 20;
   return std::max(goal_bytes, kLeast) / 10 * 11;
 }
-
-constexpr double kMebibyte = 1024.0 * 1024.0;
 
 }  // namespace
 
@@ -61,6 +66,7 @@ void Collector::configure(const CollectorOptions& options) {
   native([&] {
     const std::lock_guard guard(mutex_);
     options_ = options;
+    trace_.store(options.trace, std::memory_order_relaxed);
     set_trigger();
   });
 }
@@ -77,26 +83,37 @@ int Collector::set_percent(int percent) {
 }
 
 // The heap may grow by `percent` of what the last cycle found alive, and to 4 MiB times percent/100 in
-// any case. The backstop, half as far again, holds whoever allocates faster than the collector's
-// thread gets a core.
+// any case. What was allocated while it ran is alive for all it knows, and mostly is not: that gives no
+// room to grow, or a cycle that was late would make the next one later. A cycle that marks beside the service begins before that, by what was allocated during the
+// last one and a quarter of it, at 70 % of the way at the earliest and 95 % at the latest (Go's bounds).
+// The backstop, half as far again, holds whoever allocates faster than the collector marks.
 void Collector::set_trigger() noexcept {
   if (options_.percent < 0) {
     goal_bytes_ = UINT64_MAX;
     heap::set_roomy_bytes(roomy_bytes(2 * live_bytes_));
     // Relaxed: advice to the slow path, read at its next look.
     trigger_.store(UINT64_MAX, std::memory_order_relaxed);
+    growth_.store(UINT64_MAX, std::memory_order_relaxed);
     backstop_.store(UINT64_MAX, std::memory_order_relaxed);
+    heap::set_sweep_budget(std::max(live_bytes_, kSmallestHeapBytes));
     return;
   }
   const auto percent = static_cast<std::uint64_t>(options_.percent);
-  std::uint64_t growth = live_bytes_ / 100 * percent;
+  std::uint64_t growth = marked_bytes_ / 100 * percent;
   const std::uint64_t smallest = kSmallestHeapBytes * percent / 100;
   if (live_bytes_ + growth < smallest) growth = smallest - live_bytes_;
   if (growth < 64 * 1024) growth = 64 * 1024;
   goal_bytes_ = live_bytes_ + growth;
-  trigger_.store(growth, std::memory_order_relaxed);
+  std::uint64_t trigger = growth;
+  if (!options_.stop_the_world) {
+    const std::uint64_t runway = runway_bytes_ + runway_bytes_ / 4;
+    trigger = std::clamp(growth - std::min(runway, growth), growth / 100 * 70, growth / 100 * 95);
+  }
+  trigger_.store(trigger, std::memory_order_relaxed);
+  growth_.store(growth, std::memory_order_relaxed);
   backstop_.store(growth + growth / 2 + (std::uint64_t{8} << 20), std::memory_order_relaxed);
   heap::set_roomy_bytes(roomy_bytes(goal_bytes_));
+  heap::set_sweep_budget(trigger);
 }
 
 void Collector::note_allocated(std::uint64_t bytes) noexcept {
@@ -120,13 +137,26 @@ void Collector::request() noexcept {
   });
 }
 
+// At the backstop: the thread marks, and waits where there is nothing to mark.
 void Collector::wait_for_cycle() noexcept {
-  native([&] {
-    std::unique_lock lock(mutex_);
-    const std::uint64_t number = begun_ + 1;
-    done_.wait(lock,
-               [&] { return ended_ >= number || !requested_.load(std::memory_order_acquire); });
-  });
+  // Acquire pairs with run_cycle's release: the cycle that was to be waited for has ended.
+  while (requested_.load(std::memory_order_acquire)) {
+    const std::int64_t marked_ns = Marking::instance().slice(/*assist=*/true);
+    if (marked_ns != 0) {
+      note_hold(HoldKind::kAssist, marked_ns);
+      continue;
+    }
+    const HoldTimer timer(HoldKind::kStall);
+    native([&] {
+      std::unique_lock lock(mutex_);
+      ++waiting_;
+      const std::uint64_t ended = ended_;
+      done_.wait_for(lock, std::chrono::milliseconds(1), [&] {
+        return ended_ != ended || !requested_.load(std::memory_order_acquire);
+      });
+      --waiting_;
+    });
+  }
 }
 
 void Collector::collect() {
@@ -141,14 +171,16 @@ void Collector::collect() {
     // Relaxed: advice to the slow path.
     requested_.store(true, std::memory_order_relaxed);
     work_.notify_one();
-    done_.wait(lock, [&] { return ended_ >= number; });
+    ++waiting_;
+    done_.wait(lock, [&] { return swept_ >= number; });
+    --waiting_;
   });
 }
 
 void Collector::run() {
   ::pthread_setname_np(::pthread_self(), "tailrace-gc");
-  marker_ = new Marker();
-  internal::exclude_block(marker_);
+  cycle_ = new Cycle();
+  internal::exclude_block(cycle_);
   for (;;) {
     bool forced = false;
     {
@@ -170,98 +202,119 @@ void Collector::run() {
   }
 }
 
-void Collector::run_cycle(bool forced) {
-  World& world = World::instance();
-  const std::int64_t cpu_begin = os::thread_cpu_ns();
-  const std::int64_t begin = os::now_ns();
-  world.stop();
-  const std::int64_t stopped = os::now_ns();
+// What marking may take of the processors now.
+double Collector::mark_share() const noexcept {
+  return MarkBudget::share(allocated_.load(std::memory_order_relaxed),
+                           growth_.load(std::memory_order_relaxed),
+                           backstop_.load(std::memory_order_relaxed));
+}
 
-  // From here to start(): no malloc, no stdio; see mutator.h.
-  world.for_each_mutator([&](Mutator& each) {
-    heap::flush_cache(each.cache);
-    each.cache.flushed_bytes = all_bytes(each.cache.counts);
-  });
-  Marker& marker = *marker_;
-  marker.begin_cycle();
-  const auto visit_root = [](void* visitor, void* object) {
-    static_cast<Marker*>(visitor)->shade(object);
-  };
-  for_each_root(visit_root, &marker);
-  world.for_each_stack(
-      [](void* visitor, const void* low, const void* high) {
-        static_cast<Marker*>(visitor)->scan_stack(low, high);
-      },
-      &marker);
-  marker.drain();
-  const std::int64_t marked = os::now_ns();
-#if defined(TAILRACE_VERIFY)
-  verify_heap(marker);
-  internal::find_stale_words(ended_ + 1);
-  internal::note_freed(ended_ + 1);
-#endif
-  const heap::SweepResult swept = heap::sweep();
-  // Relaxed: mutators see them after start().
-  freed_bytes_.fetch_add(swept.freed_bytes, std::memory_order_relaxed);
-  freed_objects_.fetch_add(swept.freed_objects, std::memory_order_relaxed);
-  allocated_.store(0, std::memory_order_relaxed);
+void Collector::run_cycle(bool forced) {
+  const std::int64_t cpu_begin = os::thread_cpu_ns();
+  const std::int64_t begin_ns = os::now_ns();
+  CycleOptions cycle;
+  CycleTrace trace;
+  {
+    const std::lock_guard guard(mutex_);
+    cycle.limits = {options_.procs, options_.marks_beside};
+    cycle.stop_the_world = options_.stop_the_world;
+    cycle.check_marks = options_.check_marks;
+    cycle.hurry = forced || waiting_ != 0;
+    cycle.share = [](void* self) { return static_cast<Collector*>(self)->mark_share(); };
+    cycle.share_argument = this;
+    cycle.number = begun_;
+    trace.heap_at_begin = live_bytes_ + allocated_.load(std::memory_order_relaxed);
+    trace.goal = goal_bytes_;
+  }
+  const std::uint64_t allocated_before = allocated_.load(std::memory_order_relaxed);
+  const CycleResult result = cycle_->run(cycle);
+  const std::uint64_t runway = allocated_.exchange(0, std::memory_order_relaxed) - allocated_before;
   // Release pairs with note_allocated's exchange: a request from now on is one for the next cycle.
   requested_.store(false, std::memory_order_release);
-  const std::int64_t end = os::now_ns();
-  const std::int64_t times_ns[] = {begin, stopped, marked, end};
-  const std::int64_t cpu_ns = os::thread_cpu_ns() - cpu_begin;
-
-  // While the world is stopped mutex_ must not be waited for: its holder may be a stopped thread. (They
-  // take it in native scopes, so they are not; but the rule is cheap to keep.)
-  world.start();
+  const std::int64_t end_ns = os::now_ns();
+  const Marking& marking = Marking::instance();
+  const std::int64_t workers_ns = cycle.stop_the_world ? 0 : marking.workers_ns();
+  const std::int64_t assist_ns = cycle.stop_the_world ? 0 : marking.assist_ns();
+  const std::int64_t own_cpu_ns = os::thread_cpu_ns() - cpu_begin;
+  note_gc_cpu(cycle.stop_the_world ? GcCpu::kPause : GcCpu::kBackground, own_cpu_ns + workers_ns);
+  note_gc_cpu(GcCpu::kAssist, assist_ns);
+  note_cycle({result.rounds, forced, result.held, result.marked_bytes, result.marked_objects});
 #if defined(TAILRACE_VERIFY)
   internal::report_stale_words();
 #endif
-  const std::lock_guard guard(mutex_);
-  const std::uint64_t goal = goal_bytes_;
-  live_bytes_ = swept.live_bytes;
-  set_trigger();
-  ++ended_;
-  if (forced) ++forced_cycles_;
-  const auto pause = static_cast<std::uint64_t>(end - begin);
-  pause_total_ns_ += pause;
-  pauses_ns_[(ended_ - 1) % MemStats::kPauses] = pause;
-  gc_cpu_ns_ += static_cast<std::uint64_t>(cpu_ns);
-  mark_queue_bytes_ = marker.queue_sys_bytes();
-  last_end_ns_ = end;
-  last_end_unix_ns_ = unix_now_ns();
-  if (options_.trace) {
-    print_trace(ended_, times_ns, cpu_ns, swept.live_bytes + swept.freed_bytes, goal);
+  {
+    const std::lock_guard guard(mutex_);
+    live_bytes_ = result.live_bytes;
+    marked_bytes_ = result.marked_bytes;
+    runway_bytes_ = runway;
+    set_trigger();
+    ++ended_;
+    if (forced) ++forced_cycles_;
+    const auto hold = static_cast<std::uint64_t>(result.longest_hold_ns);
+    pause_total_ns_ += hold;
+    pauses_ns_[(ended_ - 1) % MemStats::kPauses] = hold;
+    mark_queue_bytes_ = MarkQueue::instance().sys_bytes();
+    last_end_ns_ = end_ns;
+    last_end_unix_ns_ = unix_now_ns();
+    trace.number = ended_;
+    trace.since_start_ns = begin_ns - started_ns_;
+    trace.gc_cpu_fraction = cpu_fraction(end_ns);
+    trace.procs = options_.procs;
+    // Whoever stalls at the backstop; those in collect() wait for the sweep.
+    done_.notify_all();
   }
+  if (trace_.load(std::memory_order_relaxed)) {
+    trace.begin_ns = trace.begin_cpu_ns = result.begin_ns;
+    trace.mark_ns = result.mark_ns;
+    trace.end_ns = trace.end_cpu_ns = result.end_ns;
+    trace.assist_cpu_ns = assist_ns;
+    trace.background_cpu_ns = own_cpu_ns + workers_ns;
+    trace.heap_at_end = trace.heap_at_begin + runway;
+    trace.heap_live = result.live_bytes;
+    trace.stacks = result.stack_bytes;
+    trace.globals = root_table_bytes();
+    trace.forced = forced;
+    print_gctrace(trace);
+  }
+  notify_finalizers();
+  sweep_behind();
+}
+
+double Collector::cpu_fraction(std::int64_t now_ns) const noexcept {
+  const double elapsed = static_cast<double>(now_ns - started_ns_) * options_.procs;
+  return elapsed <= 0 ? 0 : static_cast<double>(read_cycle_stats().all_cpu_ns()) / elapsed;
+}
+
+// All is swept before the next cycle begins. In slices, with the rest of the processors' time between them
+// unless somebody waits for it or a worker has nothing to do.
+void Collector::sweep_behind() {
+  constexpr std::size_t kPages = 64;
+  const std::int64_t cpu_begin = os::thread_cpu_ns();
+  std::int64_t slice_ns = os::now_ns();
+  for (;;) {
+    if (!heap::sweep_some(kPages)) break;
+    if (os::now_ns() - slice_ns < MarkBudget::kSliceNs) continue;
+    bool hurry = World::instance().has_idle_thread();
+    {
+      const std::lock_guard guard(mutex_);
+      hurry |= waiting_ != 0 || begun_ < wanted_;
+    }
+    if (!hurry) {
+      const timespec while_ns{0, 2 * MarkBudget::kSliceNs};
+      ::nanosleep(&while_ns, nullptr);
+    }
+    slice_ns = os::now_ns();
+  }
+  // Somebody else may be at the last spans.
+  while (!heap::swept()) ::sched_yield();
+  note_gc_cpu(GcCpu::kSweep, os::thread_cpu_ns() - cpu_begin);
+  const std::lock_guard guard(mutex_);
+  swept_ = ended_;
   done_.notify_all();
 }
 
-void Collector::print_trace(std::uint64_t number, const std::int64_t* times_ns, std::int64_t cpu_ns,
-                            std::uint64_t heap_before, std::uint64_t goal) {
-  const auto ms = [](std::int64_t ns) { return static_cast<double>(ns) / 1e6; };
-  const std::int64_t stop = times_ns[1] - times_ns[0];
-  const std::int64_t mark = times_ns[2] - times_ns[1];
-  const std::int64_t sweep = times_ns[3] - times_ns[2];
-  const double elapsed = static_cast<double>(times_ns[3] - started_ns_);
-  const double share =
-      elapsed <= 0 ? 0 : 100.0 * static_cast<double>(gc_cpu_ns_) / (elapsed * options_.procs);
-  std::uint64_t stacks = 0;
-  std::uint64_t stack_sys = 0;
-  World::instance().stack_bytes(stacks, stack_sys);
-  const auto mb = [](std::uint64_t bytes) {
-    return static_cast<std::uint64_t>(static_cast<double>(bytes) / kMebibyte);
-  };
-  std::fprintf(stderr,
-               "gc %" PRIu64
-               " @%.3fs %.0f%%: %.3g+%.3g+%.3g ms clock, %.3g+0/%.3g/0+%.3g ms cpu, "
-               "%" PRIu64 "->%" PRIu64 "->%" PRIu64 " MB, %" PRIu64 " MB goal, %" PRIu64
-               " MB stacks, 0 MB globals, %u P\n",
-               number, elapsed / 1e9, share, ms(stop), ms(mark), ms(sweep), ms(stop), ms(cpu_ns),
-               ms(sweep), mb(heap_before), mb(heap_before), mb(live_bytes_), mb(goal), mb(stacks),
-               options_.procs);
-}
-
 void Collector::fill(MemStats& stats) {
+  const heap::SweepTotals freed = heap::sweep_totals();  // first: what was freed had been allocated
   const AllocCounts counts = World::instance().counts();
   const heap::HeapLevels levels = [] {
     // A lock that mutators hold in sections: taken in one, if this thread can be stopped at all.
@@ -275,10 +328,9 @@ void Collector::fill(MemStats& stats) {
     const std::lock_guard guard(mutex_);
     stats.total_alloc = all_bytes(counts);
     stats.mallocs = counts.objects + counts.large_objects;
-    // Relaxed: a cycle may free between the two readings; never below zero.
-    stats.frees = std::min(freed_objects_.load(std::memory_order_relaxed), stats.mallocs);
-    stats.heap_alloc = stats.total_alloc -
-                       std::min(freed_bytes_.load(std::memory_order_relaxed), stats.total_alloc);
+    // Slots may be freed between the two readings; never below zero.
+    stats.frees = std::min(freed.freed_objects, stats.mallocs);
+    stats.heap_alloc = stats.total_alloc - std::min(freed.freed_bytes, stats.total_alloc);
     stats.heap_objects = stats.mallocs - stats.frees;
     stats.next_gc = goal_bytes_;
     stats.heap_live = live_bytes_;
@@ -286,10 +338,8 @@ void Collector::fill(MemStats& stats) {
     stats.num_forced_gc = forced_cycles_;
     stats.last_gc_unix_ns = last_end_unix_ns_;
     stats.pause_total_ns = pause_total_ns_;
-    stats.gc_cpu_ns = gc_cpu_ns_;
-    const auto elapsed = static_cast<double>(os::now_ns() - started_ns_);
-    stats.gc_cpu_fraction =
-        elapsed <= 0 ? 0 : static_cast<double>(gc_cpu_ns_) / (elapsed * options_.procs);
+    stats.gc_cpu_ns = read_cycle_stats().all_cpu_ns();
+    stats.gc_cpu_fraction = cpu_fraction(os::now_ns());
     stats.gc_percent = options_.percent;
     stats.pause_count = ended_ < MemStats::kPauses ? ended_ : MemStats::kPauses;
     for (std::size_t i = 0; i < stats.pause_count; ++i) stats.pauses_ns[i] = pauses_ns_[i];
@@ -302,7 +352,7 @@ void Collector::fill(MemStats& stats) {
   stats.mspan_inuse = levels.span_records * sizeof(heap::Span);
   stats.mspan_sys = levels.span_record_sys_bytes;
   stats.mcache_inuse = stats.mcache_sys = mutators * sizeof(Mutator);
-  stats.other_sys = root_table_bytes();
+  stats.other_sys = root_table_bytes() + weak_table_bytes() + read_finalizer_stats().table_bytes;
   stats.sys = stats.heap_sys + stats.stack_sys + stats.mspan_sys + stats.mcache_sys + stats.gc_sys +
               stats.other_sys;
 }
@@ -319,6 +369,7 @@ int set_percent(int percent) { return Collector::instance().set_percent(percent)
 
 std::size_t free_os_memory() {
   collect();
+  native([] { MarkQueue::instance().trim(0); });
   std::size_t released = 0;
   for (;;) {
     heap::Span* run = nullptr;

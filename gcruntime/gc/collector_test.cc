@@ -294,7 +294,9 @@ TEST_F(CollectorTest, TheHeapStaysWithinItsGoalWhileGarbageIsMade) {
   }
   const MemStats after = read_mem_stats();
   EXPECT_GT(after.num_gc, before.num_gc);
-  EXPECT_LE(peak, before.next_gc * 2 + (16u << 20));
+  // The goal, half as much and 8 MiB until allocation waits for a cycle; then that is alive for all the
+  // cycle knows, and as much may come until the next one has ended and is swept.
+  EXPECT_LE(peak, 2 * (before.next_gc * 3 / 2 + (8u << 20)) + (4u << 20));
   EXPECT_EQ(count_tree(live.get()), (1 << 16) - 1);
 }
 
@@ -342,7 +344,7 @@ TEST_F(CollectorTest, TheTraceLineIsInGosFormat) {
   }
   EXPECT_EQ(shape,
             "gc 0 @0s 0%: 0+0+0 ms clock, 0+0/0/0+0 ms cpu, 0->0->0 MB, 0 MB goal, 0 MB stacks, "
-            "0 MB globals, 0 P\n");
+            "0 MB globals, 0 P (forced)\n");
 }
 
 TEST_F(CollectorTest, FiguresOfACycle) {
@@ -353,7 +355,8 @@ TEST_F(CollectorTest, FiguresOfACycle) {
   const MemStats after = read_mem_stats();
   EXPECT_EQ(after.num_gc, before.num_gc + 3);
   EXPECT_EQ(after.num_forced_gc, before.num_forced_gc + 3);
-  EXPECT_GT(after.pause_total_ns, before.pause_total_ns);
+  // A thread that waits for the cycle is answered for, and held by nothing.
+  EXPECT_GE(after.pause_total_ns, before.pause_total_ns);
   EXPECT_GT(after.gc_cpu_ns, before.gc_cpu_ns);
   EXPECT_GE(after.last_gc_unix_ns, before.last_gc_unix_ns);
   EXPECT_GE(after.heap_live, std::uint64_t{(1 << 15) - 1} * 32);

@@ -1,8 +1,9 @@
 // make<T>: a managed object of type T. heap_make<T>: the same, always on the collected heap. (They are
 // the same until requests have arenas.)
 //
-// T is described (BOOST_DESCRIBE_STRUCT) or holds no pointers, and its destructor is trivial. The
-// result lives as long as something reaches it: a fiber's stack or registers, a Member, a Root.
+// T is described (BOOST_DESCRIBE_STRUCT) or holds no pointers, and its destructor is trivial, or the type
+// opts in to a finalizer (finalizer.h). The result lives as long as something reaches it: a fiber's stack
+// or registers, a Member, a Root.
 #pragma once
 
 #include <new>
@@ -10,6 +11,7 @@
 #include <utility>
 
 #include "gcruntime/gc/allocate.h"
+#include "gcruntime/gc/finalizer.h"
 #include "gcruntime/gc/trace.h"
 
 namespace tailrace::gc {
@@ -18,11 +20,14 @@ namespace internal {
 
 template <typename T, typename... Args>
 T* construct(void* memory, Args&&... args) {
+  T* object;
   if constexpr (std::is_constructible_v<T, Args...>) {
-    return ::new (memory) T(std::forward<Args>(args)...);
+    object = ::new (memory) T(std::forward<Args>(args)...);
   } else {
-    return ::new (memory) T{std::forward<Args>(args)...};
+    object = ::new (memory) T{std::forward<Args>(args)...};
   }
+  if constexpr (!std::is_trivially_destructible_v<T>) destroy_when_dead(object);
+  return object;
 }
 
 // Memory for a T in a slot of `extra_bytes` more than it needs.
@@ -30,9 +35,10 @@ template <typename T>
 TAILRACE_ALWAYS_INLINE void* allocate_for(std::size_t extra_bytes = 0) {
   static_assert(Traceable<T>, "describe the type with BOOST_DESCRIBE_STRUCT");
   static_assert(
-      std::is_trivially_destructible_v<T>,
+      std::is_trivially_destructible_v<T> || kFinalized<T>,
       "a managed type has a trivial destructor, as the collector runs none: keep what needs a "
-      "destructor outside the heap, with a Root to this object");
+      "destructor outside the heap, with a Root to this object, or let the type opt in to a "
+      "finalizer (gc/finalizer.h)");
   static_assert(alignof(T) <= 16, "managed objects are aligned to 16 bytes at most");
   if constexpr (!kNoscan<T>) {
     TAILRACE_DCHECK(kTypeNumber<T> != 0,

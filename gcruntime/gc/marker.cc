@@ -1,89 +1,155 @@
 #include "gcruntime/gc/marker.h"
 
-#include <atomic>
-#include <bit>
+#include <sched.h>
+
+#include <algorithm>
+#include <cstring>
 
 #include "gcruntime/base/annotations.h"
 #include "gcruntime/base/check.h"
-#include "gcruntime/gc/type_info.h"
-#include "gcruntime/os/reserved_memory.h"
+#include "gcruntime/os/clock.h"
 
 namespace tailrace::gc {
 namespace {
 
-// Objects' words are read while others may write them (not yet: the world is stopped; but a word that a
-// mutator was stopped in the middle of writing is a whole word all the same).
-TAILRACE_ALWAYS_INLINE std::uintptr_t load_word(const std::uintptr_t* word) noexcept {
-  // Acquire pairs with gc::store's release: the object's header and contents are visible.
-  return __atomic_load_n(word, __ATOMIC_ACQUIRE);
-}
+constexpr std::int64_t kPatienceNs = 20'000;  // for other markers to give something away
+constexpr std::int64_t kForEverNs = INT64_MAX;
 
 }  // namespace
 
-ScannedObject read_scanned_object(std::uintptr_t slot) noexcept {
-  const auto* words = reinterpret_cast<const std::uintptr_t*>(slot);
-  const std::uint64_t header = load_word(words);
-  if (header == 0) return {};
-  ScannedObject object;
-  object.type = type_info(Header::type(header));
-  TAILRACE_CHECK_VALUE(object.type != nullptr,
-                       "an object's header was overwritten; its slot:", slot);
-  object.count = Header::count(header);
-  object.payload = words + ((Header::flags(header) & Header::kAligned16) != 0 ? 2 : 1);
-  return object;
+bool mark_object(const heap::ObjectPlace& place) noexcept {
+  return internal::turn_bit(*place.mark_word, place.bit);
 }
 
-Marker::Marker() {
-  std::size_t entries = kQueueEntries;
-  // Address space may be short (a limit, an emulator): the queue is as deep as it can be had.
-  while (queue_ == nullptr && entries > 4096) {
-    queue_ = static_cast<Grey*>(os::reserve_memory(entries * sizeof(Grey), os::kPageBytes));
-    queue_capacity_ = entries;
-    entries /= 2;
+Marker::Marker(MarkQueue& queue) noexcept : queue_(queue) {
+  // No header is all ones.
+  std::memset(shapes_, 0xff, sizeof(shapes_));
+}
+
+// --- The stack of what is grey -----------------------------------------------------------------
+
+void Marker::enter() noexcept {
+  if (entered_) return;
+  queue_.enter();
+  entered_ = true;
+}
+
+// How many entries the top chunk takes; at least one.
+std::uint32_t Marker::room() noexcept {
+  if (chunk_ == nullptr) {
+    chunk_ = queue_.take_empty();
+  } else if (chunk_->count == queue_.capacity()) {
+    if (spare_ != nullptr && spare_->count > 0) {
+      queue_.give(spare_);
+      spare_ = nullptr;
+    }
+    if (spare_ == nullptr) spare_ = queue_.take_empty();
+    std::swap(chunk_, spare_);
   }
-  TAILRACE_CHECK(queue_ != nullptr, "no address space for the mark queue");
+  return queue_.capacity() - chunk_->count;
 }
 
-Marker::~Marker() { os::release_reservation(queue_, queue_capacity_ * sizeof(Grey)); }
-
-TAILRACE_ALWAYS_INLINE void Marker::push(Grey grey) noexcept {
-  TAILRACE_CHECK(queue_size_ < queue_capacity_,
-                 "the mark queue is full: allow the process more address space (ulimit -v)");
-  queue_[queue_size_++] = grey;
+void Marker::push(Grey grey) noexcept {
+  room();
+  chunk_->entries[chunk_->count++] = grey;
 }
 
-TAILRACE_ALWAYS_INLINE void Marker::set_mark(const heap::ObjectPlace& place) noexcept {
-  // Relaxed: one marker, and the sweep comes after it.
-  const std::uint64_t word = place.mark_word->load(std::memory_order_relaxed);
-  if ((word & place.bit) != 0) return;
-  place.mark_word->store(word | place.bit, std::memory_order_relaxed);
-  if (!place.noscan) push({place.slot, 0});
+// A top chunk with entries, if this marker or the queue has one. False: counted out.
+bool Marker::find_chunk() noexcept {
+  if (chunk_ != nullptr && chunk_->count > 0) return true;
+  if (spare_ != nullptr && spare_->count > 0) {
+    std::swap(chunk_, spare_);
+    return true;
+  }
+  MarkQueue::Chunk* taken = queue_.take_or_leave();
+  if (taken == nullptr) {
+    entered_ = false;
+    return false;
+  }
+  if (chunk_ != nullptr) queue_.give_empty(chunk_);
+  chunk_ = taken;
+  return true;
 }
 
-void Marker::shade_conservatively(std::uintptr_t word) noexcept {
-  if (!heap::contains(word)) return;
+// Half of what is here, for markers that have nothing. The lower half: what was found first leads to most.
+void Marker::share() noexcept {
+  if (spare_ != nullptr && spare_->count > 0) {
+    stats_.given_away += spare_->count;
+    queue_.give(spare_);
+    spare_ = nullptr;
+    return;
+  }
+  if (chunk_ == nullptr || chunk_->count < 2) return;
+  MarkQueue::Chunk* half = spare_ != nullptr ? spare_ : queue_.take_empty();
+  spare_ = nullptr;
+  half->count = chunk_->count / 2;
+  chunk_->count -= half->count;
+  std::copy_n(chunk_->entries, half->count, half->entries);
+  std::copy_n(chunk_->entries + half->count, chunk_->count, chunk_->entries);
+  stats_.given_away += half->count;
+  queue_.give(half);
+}
+
+void Marker::stop() noexcept {
+  flush_words();
+  for (MarkQueue::Chunk** each : {&chunk_, &spare_}) {
+    if (*each == nullptr) continue;
+    if ((*each)->count > 0) {
+      queue_.give(*each);
+    } else {
+      queue_.give_empty(*each);
+    }
+    *each = nullptr;
+  }
+  if (entered_) queue_.leave();
+  entered_ = false;
+}
+
+// --- Shading -----------------------------------------------------------------------------------
+
+// True: turned from white. The entry is the caller's to make.
+bool Marker::set_mark(const heap::ObjectPlace& place) noexcept {
+  if (!internal::turn_bit(*place.mark_word, place.bit)) return false;
+  stats_.marked_bytes += place.slot_bytes;
+  return true;
+}
+
+// True: an object with pointers turned grey.
+bool Marker::mark_found(const heap::ObjectPlace& place) noexcept {
+  if (!set_mark(place) || place.noscan) return false;
+  enter();
+  push({place.slot, 0});
+  return true;
+}
+
+bool Marker::mark_conservatively(std::uintptr_t word) noexcept {
+  // A free slot's bits may be anything: only what is allocated is an object.
+  const auto shade_found = [this](const heap::ObjectPlace& place) {
+    if (place.slot == 0 || !place.allocated()) return false;
+    ++stats_.conservative_hits;
+    return mark_found(place);
+  };
+  if (!heap::contains(word)) return false;
   const heap::ObjectPlace place = heap::find_object(word);
-  shade_found(place);
+  bool turned = shade_found(place);
   if ((word == place.slot || place.slot == 0) && heap::contains(word - 1)) {
     // Past the end of the slot before? Compilers keep an array by its end alone.
     const heap::ObjectPlace before = heap::find_object(word - 1);
-    if (before.slot + before.slot_bytes == word) shade_found(before);
+    if (before.slot + before.slot_bytes == word && shade_found(before)) turned = true;
   }
+  return turned;
 }
 
-void Marker::shade_found(const heap::ObjectPlace& place) noexcept {
-  // A free slot's bits may be anything: only what is allocated is an object.
-  if (place.slot == 0 || !place.allocated()) return;
-  ++stats_.conservative_hits;
-  set_mark(place);
-}
+void Marker::shade_conservatively(std::uintptr_t word) noexcept { mark_conservatively(word); }
 
-TAILRACE_NO_SANITIZE void Marker::scan_stack(const void* low, const void* high) noexcept {
+TAILRACE_NO_SANITIZE std::size_t Marker::scan_stack(const void* low, const void* high) noexcept {
   const auto* word = static_cast<const volatile std::uintptr_t*>(low);
   const auto* end = static_cast<const volatile std::uintptr_t*>(high);
-  for (; word < end; ++word) shade_conservatively(*word);
+  std::size_t turned = 0;
+  for (; word < end; ++word) turned += mark_conservatively(*word) ? 1 : 0;
   stats_.stack_words +=
       static_cast<std::uint64_t>(end - static_cast<const volatile std::uintptr_t*>(low));
+  return turned;
 }
 
 void Marker::shade(void* object) noexcept {
@@ -94,109 +160,55 @@ void Marker::shade(void* object) noexcept {
   TAILRACE_CHECK_VALUE(place.slot == 0 || place.allocated(),
                        "a Root points to a free slot:", address);
 #endif
-  enqueue_pointer(address);
+  enter();
+  if (word_count_ == kWords) flush_words();
+  words_[word_count_++] = address;
 }
 
-TAILRACE_ALWAYS_INLINE void Marker::enqueue_pointer(std::uintptr_t word) noexcept {
-  const heap::ObjectPlace place = heap::find_object(word);
-  if (place.slot == 0)
-    return;  // the cage contains it, no span does: text that looks like an address
-#if defined(TAILRACE_VERIFY)
-  // The verifier, which comes next, tells whose word it is and where both objects came from.
-  if (!place.allocated()) return;
-#else
-  TAILRACE_DCHECK(place.allocated(), "a traced word points to a free slot: its object was lost");
-#endif
-  __builtin_prefetch(place.mark_word, 1);
-  if (pointer_count_ == kFifo) {
-    set_mark(pointers_[pointer_head_]);
-    pointers_[pointer_head_] = place;
-    pointer_head_ = (pointer_head_ + 1) % kFifo;
-  } else {
-    pointers_[(pointer_head_ + pointer_count_) % kFifo] = place;
-    ++pointer_count_;
-  }
-}
+// --- Runs --------------------------------------------------------------------------------------
 
-void Marker::flush_pointers() noexcept {
-  for (; pointer_count_ > 0; --pointer_count_) {
-    set_mark(pointers_[pointer_head_]);
-    pointer_head_ = (pointer_head_ + 1) % kFifo;
-  }
-}
-
-TAILRACE_ALWAYS_INLINE void Marker::visit_word(const std::uintptr_t* at, bool maybe) noexcept {
-  const std::uintptr_t word = load_word(at);
-  if (!heap::contains(word)) return;
-  if (maybe) {
-    shade_conservatively(word);
-  } else if ((word & 1) == 0) {  // odd: an inline String
-    enqueue_pointer(word);
-  }
-}
-
-void Marker::scan_words(const std::uintptr_t* words, const std::uint64_t* bitmap, std::size_t first,
-                        std::size_t count, std::size_t type_words, bool maybe) noexcept {
-  // Element by element; `first` and `count` are words of the whole payload.
-  std::size_t element = first / type_words;
-  const std::size_t end = first + count;
-  for (std::size_t base = element * type_words; base < end; base += type_words) {
-    for (std::size_t chunk = 0; chunk * 64 < type_words; ++chunk) {
-      for (std::uint64_t bits = bitmap[chunk]; bits != 0; bits &= bits - 1) {
-        const std::size_t index =
-            base + chunk * 64 + static_cast<std::size_t>(std::countr_zero(bits));
-        if (index < first || index >= end) continue;
-        visit_word(words + index, maybe);
-      }
+// By a marker that is counted out. False: none was to be had for a while, or ever.
+bool Marker::wait_for_chunk(std::int64_t give_up_ns) noexcept {
+  queue_.begin_hunger();
+  MarkQueue::Chunk* taken = nullptr;
+  for (int i = 0;; ++i) {
+    if (queue_.has_chunks() && (taken = queue_.take_and_enter()) != nullptr) break;
+    if (queue_.drained()) break;
+    if (i % 16 != 15) {
+      __builtin_ia32_pause();
+      continue;
     }
+    if (os::now_ns() >= give_up_ns) break;
+    if (i > 256) ::sched_yield();
   }
+  queue_.end_hunger();
+  if (taken == nullptr) return false;
+  entered_ = true;
+  if (chunk_ != nullptr) queue_.give_empty(chunk_);
+  chunk_ = taken;
+  return true;
 }
 
-void Marker::scan(Grey grey) noexcept {
-  const ScannedObject object = read_scanned_object(grey.slot);
-  if (object.type == nullptr) return;
-  const std::size_t type_words = object.type->words;
-  const std::size_t words = type_words * object.count;
-  if (grey.first_word == 0) {
-    ++stats_.objects;
-    stats_.bytes += words * 8;
-  }
-  if (object.count == 1 && type_words <= 64) {  // most objects
-    for (std::uint64_t bits = object.type->bitmap[0]; bits != 0; bits &= bits - 1) {
-      visit_word(object.payload + std::countr_zero(bits), object.type->maybe);
+bool Marker::run(std::int64_t deadline_ns) noexcept {
+  for (;;) {
+    enter();
+    if (!mark_local(deadline_ns)) {
+      stop();
+      return false;
     }
-    return;
+    const std::int64_t now = os::now_ns();
+    if (now >= deadline_ns || !wait_for_chunk(std::min(now + kPatienceNs, deadline_ns))) break;
   }
-  std::size_t count = words - grey.first_word;
-  if (count > kPieceWords) {
-    count = kPieceWords;
-    push({grey.slot, grey.first_word + kPieceWords});
-  }
-  scan_words(object.payload, object.type->bitmap, grey.first_word, count, type_words,
-             object.type->maybe);
+  stop();
+  return true;
 }
 
 void Marker::drain() noexcept {
-  Grey objects[kFifo];  // second queue
-  std::size_t head = 0;
-  std::size_t count = 0;
-  for (;;) {
-    while (count < kFifo && queue_size_ > 0) {
-      if (queue_size_ > deepest_) deepest_ = queue_size_;
-      const Grey grey = queue_[--queue_size_];
-      __builtin_prefetch(reinterpret_cast<const void*>(grey.slot));
-      objects[(head + count++) % kFifo] = grey;
-    }
-    if (count == 0) {
-      flush_pointers();
-      if (queue_size_ == 0) return;
-      continue;
-    }
-    const Grey next = objects[head];
-    head = (head + 1) % kFifo;
-    --count;
-    scan(next);
-  }
+  do {
+    enter();
+    mark_local(kNoDeadline);
+  } while (wait_for_chunk(kForEverNs));
+  stop();
 }
 
 }  // namespace tailrace::gc

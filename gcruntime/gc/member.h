@@ -43,6 +43,7 @@ class Member {
   }
   // NOLINTEND(google-explicit-constructor)
   Member& operator=(const Member& other) noexcept {
+    if (base::mutant(base::Mutant::kHoistedTest)) return assign_hoisted(other);
     store(&slot_, other.get());
     return *this;
   }
@@ -71,6 +72,16 @@ class Member {
   friend bool operator==(const Member& a, std::nullptr_t) noexcept { return a.get() == nullptr; }
 
  private:
+  // The mutant: what a compiler would do that moves the test above the load.
+  Member& assign_hoisted(const Member& other) noexcept {
+    const bool marking = base::barrier_on();
+    base::mutant_delay(2, 8);
+    T* const object = other.get();
+    std::atomic_ref<T*>(slot_).store(object, std::memory_order_release);
+    if (marking) barrier_after_store(object);
+    return *this;
+  }
+
   [[no_unique_address]] internal::HandlePlace<Member> place_;
   mutable T* slot_;
 };
@@ -91,12 +102,16 @@ class Atomic {
   void store(T* object) noexcept { gc::store(&slot_, object); }
   // Returns what was there. Release publishes the new one, acquire reads the old one.
   T* exchange(T* object) noexcept {
-    return std::atomic_ref<T*>(slot_).exchange(object, std::memory_order_acq_rel);
+    T* const old = std::atomic_ref<T*>(slot_).exchange(object, std::memory_order_acq_rel);
+    stored(object, old);
+    return old;
   }
   // True if `expected` was there and `object` is now; else expected is what is there.
   bool compare_exchange(T*& expected, T* object) noexcept {
-    return std::atomic_ref<T*>(slot_).compare_exchange_strong(
+    const bool changed = std::atomic_ref<T*>(slot_).compare_exchange_strong(
         expected, object, std::memory_order_acq_rel, std::memory_order_acquire);
+    if (changed) stored(object, expected);
+    return changed;
   }
 
  private:

@@ -1,21 +1,27 @@
 // A mutator is an OS thread that may touch managed memory, as the collector sees it: the record of
-// an attached thread, the protocol by which it is stopped, and the seam through which the scheduler
-// tells the collector about stacks that no thread is running on.
+// an attached thread, the protocol by which it is asked and stopped, and the seam through which the
+// scheduler tells the collector about stacks that no thread is running on.
 //
-// [gc.stop] How a thread is stopped. status_ is kRunning, kNative or kStopped.
-//   collector                                 mutator
-//   A1 stop_request = 1        (seq_cst)      B1 status = kRunning   (seq_cst; leaving native/stopped)
-//   A2 read status             (seq_cst)      B2 read stop_request   (seq_cst)
-// Store-then-load on both sides: if A2 reads kNative or kStopped then B1 came after it, so B2 sees
-// the request and the thread goes back to kStopped before it touches managed memory. Its registers
-// and stack pointer, published before the status (release/acquire), stay valid meanwhile because the
-// thread waits in the very frame that published them.
+// [gc.handshake] The collector asks every thread for the same thing (to change its phase, to show its
+// stack) and goes on when all have done it; nobody waits for anybody else. status_ is kRunning, kNative,
+// kClaimed or kStopped.
+//   collector                                   mutator
+//   A1 stop_request = kAskAnswer (seq_cst)      B1 status kNative -> kRunning (CAS, seq_cst)
+//   A2 status kNative -> kClaimed (CAS):        B2 read stop_request (seq_cst): if asked, answer
+//      answers in its place, then -> kNative
 // A running thread answers at a poll (allocation slow path, fiber switch) or, after 100 us, in the
 // handler of a signal; in a flagged section the handler only leaves a mark that the section's exit
-// answers. So a stopped thread is never inside a section: whatever locks the collector needs while
-// the world is stopped (span lists, fiber list, root table) are taken inside sections only.
-// The collector calls neither malloc nor stdio while the world is stopped: a thread may have been
-// stopped inside them.
+// answers. A native thread touches nothing managed and its registers are spilled into a frame that
+// stays, so the collector may answer for it; B1 fails while it does, and the thread waits. Whoever
+// passes B1 before A2 is running, and is waited for.
+//
+// [gc.stop] Stop-the-world is the same with another request: who answers waits until it is withdrawn.
+// Store-then-load on both sides: if the collector reads kNative or kStopped after A1 then B1 came after
+// it, so B2 sees the request and the thread goes back to kStopped before it touches managed memory.
+//
+// So whoever answers is never inside a section: whatever locks the collector needs (span lists, fiber
+// list, root table) are taken inside sections only. The collector calls neither malloc nor stdio while
+// the world is stopped or a thread is claimed: a thread may be inside them.
 #pragma once
 
 #include <atomic>
@@ -27,18 +33,23 @@
 #include "gcruntime/base/check.h"
 #include "gcruntime/base/spin_lock.h"
 #include "gcruntime/base/thread_state.h"
+#include "gcruntime/gc/grey_buffer.h"
 #include "gcruntime/gc/mem_stats.h"
+#include "gcruntime/gc/phase.h"
 #include "gcruntime/heap/worker_cache.h"
 
 namespace tailrace::gc {
 
 class Mutator {
  public:
-  enum class Status : std::uint32_t { kRunning, kNative, kStopped };
+  enum class Status : std::uint32_t { kRunning, kNative, kClaimed, kStopped };
 
-  // The span caches and the allocation counters; only the own thread touches them, and the collector
-  // while this thread is stopped.
+  // The span caches and the allocation counters, what the barrier shaded and no marker has seen, and the
+  // slot bytes of that: only the own thread touches them, in sections, and the collector while this
+  // thread is stopped or claimed.
   heap::WorkerCache cache;
+  GreyBuffer greys;
+  std::uint64_t shaded_bytes = 0;
   AllocCounts counts() const noexcept { return cache.counts; }  // by the own thread
   // By the own thread. Relaxed: it is the only one that makes it so.
   bool in_native_scope() const noexcept {
@@ -47,9 +58,11 @@ class Mutator {
 
   // The stack the thread runs on now: the thread's own, or a fiber's. [low, high). The scheduler sets
   // them inside the switch's section.
-  void set_stack(const void* low, const void* high) noexcept {
+  // `scan`: the stack's scan word if it may move to another thread, else null.
+  void set_stack(const void* low, const void* high, std::atomic<std::uint64_t>* scan) noexcept {
     stack_low_ = reinterpret_cast<std::uintptr_t>(low);
     stack_high_ = reinterpret_cast<std::uintptr_t>(high);
+    stack_scan_ = scan;
   }
   // While a fiber runs: where the thread's own (suspended) scheduler frames begin. 0: not on a fiber.
   void set_thread_frames(const void* saved_sp) noexcept {
@@ -70,9 +83,21 @@ class Mutator {
 
   std::uintptr_t stack_low_ = 0;
   std::uintptr_t stack_high_ = 0;
+  std::atomic<std::uint64_t>* stack_scan_ = nullptr;
   std::uintptr_t thread_frames_ = 0;
   std::uintptr_t thread_stack_low_ = 0;
   std::uintptr_t thread_stack_high_ = 0;
+
+  // --- Handshakes; see handshake.cc. ---
+  // The last one that was answered. Release by who answers, acquire by the collector.
+  std::atomic<std::uint64_t> answered_{0};
+  volatile std::uint8_t* phase_ = nullptr;  // the thread's byte
+  // What its answer to a round's handshake shows: words of stacks and registers, copied.
+  std::uintptr_t* copy_ = nullptr;
+  std::size_t copy_capacity_ = 0;  // words; of address space
+  std::size_t copied_ = 0;
+  std::uint64_t black_from_bytes_ = 0;  // allocated when it began to allocate black
+  bool hold_ = false;  // its stack outran the marker: holds still for a moment [gc.hold]
 
   // Valid while status_ is not kRunning: all live managed pointers of the thread lie in
   // [scan_low_, stack_high_) or in the signal frame.
@@ -110,6 +135,9 @@ class ThreadScope {
 
 // Answers a stop request; the thread is stopped and resumed inside.
 void poll_slow() noexcept;
+// 0, or what is asked of every thread.
+inline constexpr std::uint32_t kAskStop = 1;
+inline constexpr std::uint32_t kAskAnswer = 2;
 extern std::atomic<std::uint32_t> stop_request;
 
 // A place where the thread may be stopped. Never inside a section. One load when nobody asks.
@@ -152,20 +180,36 @@ void native(F&& function) noexcept {
 
 // --- Stacks that no thread runs on -------------------------------------------------------------
 
-// The collector asks it for the stacks of fibers that are not running. Called while the world is
-// stopped; must not allocate, and may take SectionLocks.
+// The collector asks it for the stacks of fibers that are not running. Must not allocate, and may take
+// SectionLocks.
 class StackSource {
  public:
   // [low, high): from the saved stack pointer (the saved registers lie above it) to the base.
   using Visit = void (*)(void* visitor, const void* low, const void* high);
+  // While the world is stopped.
   virtual void for_each_parked_stack(Visit visit, void* visitor) noexcept = 0;
+  // Of these, in a cycle that marks beside: those that have not run since their scan, nor been written to.
+  virtual void for_each_clean_stack(Visit visit, void* visitor) noexcept = 0;
+  // [gc.scan] While it runs: visits, each under a claim, the parked stacks that the round lacks; some at
+  // a time, false when it has been through all. Those that others may write to by reference (a fiber that
+  // joins, or waits for a blocking call) come last, and in every round.
+  virtual void begin_round() noexcept = 0;
+  virtual bool scan_some(std::uint64_t round, Visit visit, void* visitor) noexcept = 0;
+  // Some thread of its has nothing to run, so that marking beside it takes nobody's processor.
+  virtual bool has_idle_thread() const noexcept = 0;
   // For MemStats: bytes in use and in all, resident estimate.
   virtual void stack_bytes(std::uint64_t& inuse, std::uint64_t& sys) const noexcept = 0;
 
  protected:
   ~StackSource() = default;
 };
-// Registers and unregisters; waits for a cycle under way. Any thread.
+// [gc.scan] [gc.late] A stack that moves between threads is about to run on this one, with the barrier
+// on: waits while it is claimed, and scans [low, high) if the open round lacks it. `shared`: others may
+// have written to it since it was scanned. In a section.
+void enter_stack(Mutator& self, std::atomic<std::uint64_t>& scan, const void* low, const void* high,
+                 bool shared) noexcept;
+
+// Registers and unregisters; waits for a handshake under way. Any thread.
 void add_stack_source(StackSource* source);
 void remove_stack_source(StackSource* source);
 

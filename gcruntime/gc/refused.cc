@@ -19,6 +19,7 @@
 #include "gcruntime/gc/root.h"
 #include "gcruntime/gc/string.h"
 #include "gcruntime/gc/vector.h"
+#include "gcruntime/gc/weak.h"
 
 namespace tailrace::gc {
 
@@ -39,8 +40,19 @@ struct Allowed {
 };
 BOOST_DESCRIBE_STRUCT(Allowed, (), (member, optional, vectors, map, not_managed, nested))
 
+// Its destructor runs on the finalizer's thread.
+struct Finalized {
+  using finalized = void;
+  ~Finalized() {}
+  Opaque<std::string> text;
+  Opaque<Weak<Leaf>> weak;
+  Member<Leaf> leaf;
+};
+BOOST_DESCRIBE_STRUCT(Finalized, (), (text, weak, leaf))
+
 inline void allowed() {
   make<Allowed>();
+  make<Finalized>();
   Vector<Leaf> leaves;
   leaves.push_back(Leaf());
   Map<String, Leaf> map;
@@ -75,6 +87,12 @@ struct HasStdVector {
   std::vector<int> numbers;
 };
 BOOST_DESCRIBE_STRUCT(HasStdVector, (), (numbers))
+
+// refused: HasWeak | owns memory that the collector does not see
+struct HasWeak {
+  Weak<Leaf> leaf;
+};
+BOOST_DESCRIBE_STRUCT(HasWeak, (), (leaf))
 
 // refused: HasFunction | owns memory that the collector does not see
 struct HasFunction {
@@ -168,6 +186,7 @@ inline void refused() {
   make<HasRawPointer>();
   make<HasFunctionPointer>();
   make<HasStdString>();
+  make<HasWeak>();
   make<HasStdVector>();
   make<HasFunction>();
   make<HasSharedPtr>();

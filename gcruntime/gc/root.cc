@@ -19,7 +19,8 @@ static_assert(sizeof(Chunk) == kChunkBytes);
 
 // Taken inside sections only, so free whenever the world is stopped.
 constinit SectionLock table_lock;
-constinit Chunk* chunks = nullptr;
+// Only ever grows. Release by add_chunk, acquire by the scan, which takes no lock.
+constinit std::atomic<Chunk*> chunks{nullptr};
 constinit void** free_cells = nullptr;
 constinit std::size_t chunk_count = 0;
 
@@ -34,13 +35,13 @@ bool is_free(void* value) { return (reinterpret_cast<std::uintptr_t>(value) & 1)
 void add_chunk() {
   auto* chunk = static_cast<Chunk*>(os::reserve_memory(kChunkBytes, os::kPageBytes));
   TAILRACE_CHECK(chunk != nullptr, "no memory for the root table");
-  chunk->next = chunks;
-  chunks = chunk;
-  ++chunk_count;
   for (void*& cell : chunk->cells) {
     cell = tagged(free_cells);
     free_cells = &cell;
   }
+  chunk->next = chunks.load(std::memory_order_relaxed);
+  chunks.store(chunk, std::memory_order_release);
+  ++chunk_count;
 }
 
 }  // namespace
@@ -53,7 +54,8 @@ void** acquire_root_cell() {
   if (free_cells == nullptr) add_chunk();
   void** cell = free_cells;
   free_cells = untagged(*cell);
-  *cell = nullptr;
+  // Atomic, relaxed: a scan may read the cell now.
+  std::atomic_ref<void*>(*cell).store(nullptr, std::memory_order_relaxed);
   return cell;
 }
 
@@ -70,10 +72,12 @@ void release_root_cell(void** cell) noexcept {
 }  // namespace internal
 
 void for_each_root(VisitRoot visit, void* visitor) noexcept {
-  for (Chunk* chunk = chunks; chunk != nullptr; chunk = chunk->next) {
+  // Mutators may write cells meanwhile: a cell is seen before or after, and what is written shades.
+  for (Chunk* chunk = chunks.load(std::memory_order_acquire); chunk != nullptr;
+       chunk = chunk->next) {
     for (void*& cell : chunk->cells) {
-      // Relaxed: the world is stopped; see release_root_cell for who still writes.
-      void* value = std::atomic_ref<void*>(cell).load(std::memory_order_relaxed);
+      // Acquire pairs with gc::store's release: the object's header is visible.
+      void* value = std::atomic_ref<void*>(cell).load(std::memory_order_acquire);
       if (value != nullptr && !is_free(value)) visit(visitor, value);
     }
   }

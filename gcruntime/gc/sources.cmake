@@ -1,9 +1,9 @@
-set(gc_sources allocate.cc allocs_per_run.cc collector.cc handle_place.cc hash.cc malloc_blocks.cc marker.cc origin.cc root.cc stale_words.cc string.cc type_info.cc verifier.cc world.cc)
-set(gc_headers allocate.h allocs_per_run.h collect.h collector.h handle_place.h hash.h make.h malloc_blocks.h map.h marker.h mem_stats.h member.h mutator.h origin.h
-  root.h root_table.h stale_words.h store.h string.h trace.h type_info.h vector.h verifier.h world.h)
-set(gc_tests alloc_counts_test.cc collector_test.cc footprint_test.cc handle_place_test.cc hash_test.cc map_churn_test.cc map_test.cc marker_test.cc member_test.cc mutator_death_test.cc
+set(gc_sources allocate.cc allocs_per_run.cc barrier.cc check_marks.cc collector.cc cycle.cc cycle_stats.cc finalizer.cc gctrace.cc handle_place.cc handshake.cc hash.cc holds.cc malloc_blocks.cc mark_queue.cc mark_scan.cc marker.cc marking.cc origin.cc root.cc stale_words.cc string.cc type_info.cc verifier.cc weak.cc world.cc)
+set(gc_headers allocate.h allocs_per_run.h barrier.h check_marks.h collect.h collector.h cycle.h cycle_stats.h finalizer.h gctrace.h grey_buffer.h handle_place.h hash.h holds.h make.h malloc_blocks.h map.h mark_budget.h mark_queue.h mark_slice.h marker.h marking.h mem_stats.h member.h mutator.h origin.h phase.h
+  root.h root_table.h stale_words.h store.h string.h trace.h type_info.h vector.h verifier.h weak.h world.h world_wait.h)
+set(gc_tests alloc_counts_test.cc barrier_test.cc check_marks_test.cc collector_test.cc cycle_stats_test.cc finalizer_test.cc footprint_test.cc gctrace_test.cc handle_place_test.cc handshake_test.cc hash_test.cc holds_test.cc map_churn_test.cc map_test.cc mark_queue_test.cc marker_test.cc member_test.cc mutator_death_test.cc
   mutator_test.cc out_of_memory_test.cc root_test.cc slots_test.cc string_test.cc test_hideout.cc thread_scope_test.cc trace_test.cc
-  vector_test.cc world_test.cc)
+  vector_test.cc weak_test.cc world_test.cc)
 if(TAILRACE_VERIFY)
   list(APPEND gc_tests malloc_blocks_test.cc stale_words_test.cc verifier_test.cc)
 endif()

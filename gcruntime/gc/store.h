@@ -1,6 +1,6 @@
 // The one way by which a managed pointer is written into memory that others may read: Member, Root,
-// Atomic, containers and (later) channels all come through here, so that the collector's barrier and
-// the arena's escape test have one place to stand.
+// Atomic, containers and channels all come through here, so that the collector's barrier [gc.barrier]
+// and (later) the arena's escape test have one place to stand.
 //
 // Release: whoever loads the pointer with acquire, the marker above all, sees the object's contents
 // (its header, its zeroed or constructed words). On x86-64 it costs nothing over a plain store.
@@ -10,14 +10,48 @@
 #include <cstddef>
 
 #include "gcruntime/base/annotations.h"
+#include "gcruntime/gc/barrier.h"
 #include "gcruntime/gc/mutator.h"
 
 namespace tailrace::gc {
 
+namespace internal {
+// The deletion half of a hybrid barrier: a build option, to cross-check. Nothing rests on it, as a C++
+// program's deletions cannot all be seen.
+class OldValue {
+ public:
+#if defined(TAILRACE_DELETION_BARRIER)
+  template <typename T>
+  explicit OldValue(T** slot) noexcept
+      : value_(std::atomic_ref<T*>(*slot).load(std::memory_order_relaxed)) {}
+  void shade() const noexcept { barrier_after_store(value_); }
+
+ private:
+  const void* value_;
+#else
+  template <typename T>
+  explicit OldValue(T**) noexcept {}
+  static void shade() noexcept {}
+#endif
+};
+}  // namespace internal
+
 template <typename T>
 TAILRACE_ALWAYS_INLINE void store(T** slot, T* value) noexcept {
   check_may_touch();
+  const internal::OldValue old(slot);
   std::atomic_ref<T*>(*slot).store(value, std::memory_order_release);
+  barrier_after_store(value);
+  old.shade();
+}
+// The same for those who change the slot by an atomic step of their own.
+template <typename T>
+TAILRACE_ALWAYS_INLINE void stored(const T* value, [[maybe_unused]] const T* old) noexcept {
+  check_may_touch();
+  barrier_after_store(value);
+#if defined(TAILRACE_DELETION_BARRIER)
+  barrier_after_store(old);
+#endif
 }
 
 // Writes a null into a slot that nobody can have read yet (construction in fresh memory). Relaxed:
@@ -35,17 +69,24 @@ TAILRACE_ALWAYS_INLINE void store_range(void* destination, const void* source,
   check_may_touch();
   auto* to = static_cast<std::uintptr_t*>(destination);
   auto* from = const_cast<std::uintptr_t*>(static_cast<const std::uintptr_t*>(source));
+  // [gc.barrier.range] With the barrier on each value is shaded as it is moved. One that finds it off
+  // and then on has been overtaken by the first handshake, and no stack is scanned before the second:
+  // what the destination holds is shaded now, and whoever has read it meanwhile is scanned later.
+  const bool marking = base::barrier_on();
   const auto move_word = [&](std::size_t i) {
     // Relaxed load: the words are the mutator's own. Release store: as in store().
-    std::atomic_ref<std::uintptr_t>(to[i]).store(
-        std::atomic_ref<std::uintptr_t>(from[i]).load(std::memory_order_relaxed),
-        std::memory_order_release);
+    const std::uintptr_t value =
+        std::atomic_ref<std::uintptr_t>(from[i]).load(std::memory_order_relaxed);
+    std::atomic_ref<std::uintptr_t>(to[i]).store(value, std::memory_order_release);
+    if (marking) [[unlikely]]
+      barrier_after_store(reinterpret_cast<const void*>(value));
   };
   if (to <= from) {
     for (std::size_t i = 0; i < words; ++i) move_word(i);
   } else {
     for (std::size_t i = words; i-- > 0;) move_word(i);
   }
+  if (!marking) barrier_after_write(to, words * sizeof(std::uintptr_t));
 }
 
 // Zeroes words that a container vacates, so that they keep nothing alive.

@@ -143,7 +143,7 @@ std::size_t verify_span(std::size_t page, std::uint32_t info, Totals& totals) {
 
 }  // namespace
 
-void verify_heap(const Marker& marker) noexcept {
+void verify_heap(std::uint64_t marked_objects) noexcept {
   Totals totals;
   const heap::GrownPages grown = heap::grown_pages();
   const auto walk = [&](std::size_t begin, std::size_t end) {
@@ -155,9 +155,9 @@ void verify_heap(const Marker& marker) noexcept {
   };
   walk(0, grown.small_end);
   walk(grown.large_begin, grown.large_end);
-  TAILRACE_CHECK_VALUE(totals.marked_scanned == marker.stats().objects,
+  TAILRACE_CHECK_VALUE(marked_objects == 0 || totals.marked_scanned == marked_objects,
                        "the marker scanned another number of objects than are marked; it says",
-                       marker.stats().objects);
+                       marked_objects);
 }
 
 }  // namespace tailrace::gc

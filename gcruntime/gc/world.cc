@@ -18,8 +18,12 @@
 #include "gcruntime/gc/allocate.h"
 #include "gcruntime/gc/collector.h"
 #include "gcruntime/gc/handle_place.h"
+#include "gcruntime/gc/holds.h"
+#include "gcruntime/gc/mark_queue.h"
+#include "gcruntime/gc/world_wait.h"
 #include "gcruntime/heap/heap.h"
 #include "gcruntime/os/clock.h"
+#include "gcruntime/os/reserved_memory.h"
 
 #if TAILRACE_ASAN
 // The scan reads the real stacks; fake ones (the default from g++ 13 on) would hide locals from it.
@@ -30,15 +34,17 @@ extern "C" [[gnu::weak, gnu::visibility("default")]] const char* __asan_default_
 
 namespace tailrace::gc {
 
-// The word that stopped threads wait on. 1 while a stop is asked for.
+// Also the word that stopped threads wait on.
 constinit std::atomic<std::uint32_t> stop_request{0};
 
 namespace {
 
-constexpr std::int64_t kSignalAfterNs = 100'000;
-constexpr std::int64_t kYieldForNs = 2'000'000;
 constexpr std::int64_t kLetPassNs = 1'000'000;
 constexpr std::size_t kSignalStackBytes = 64 * 1024;
+// Of address space, for a copy of the largest fiber's or the thread's own stack. Threads may be given
+// stacks without a bound.
+constexpr std::size_t kLeastCopyBytes = std::size_t{16} << 20;
+constexpr std::size_t kMostCopyBytes = std::size_t{256} << 20;
 
 int stop_signal() { return SIGRTMIN + 5; }
 
@@ -97,6 +103,13 @@ void World::attach_current_thread() {
   self->thread_stack_high_ = self->thread_stack_low_ + bytes;
   self->stack_low_ = self->thread_stack_low_;
   self->stack_high_ = self->thread_stack_high_;
+  const std::size_t copy_bytes =
+      std::clamp(2 * bytes, kLeastCopyBytes, kMostCopyBytes) / os::kPageBytes * os::kPageBytes;
+  self->copy_ = static_cast<std::uintptr_t*>(os::reserve_memory(copy_bytes, os::kPageBytes));
+  TAILRACE_CHECK(self->copy_ != nullptr,
+                 "no address space for a copy of a thread's stack: raise ulimit -v");
+  self->copy_capacity_ = copy_bytes / sizeof(std::uintptr_t);
+  self->phase_ = base::phase_of_this_thread();
   self->thread_id_ = static_cast<int>(::syscall(SYS_gettid));
 
   void* stack = ::mmap(nullptr, kSignalStackBytes, PROT_READ | PROT_WRITE,
@@ -123,6 +136,10 @@ void World::attach_current_thread() {
     if (first_ == nullptr) install_handler();
     self->next_ = first_;
     first_ = self;
+    // What the others have been asked for counts for this one too: no handshake is under way.
+    *self->phase_ = asked_.phase;
+    self->cache.generation = generation_;
+    self->answered_.store(asked_number_.load(std::memory_order_relaxed), std::memory_order_relaxed);
     base::set_current_mutator(self);
   }
   internal::add_handle_range(low, static_cast<const char*>(low) + bytes);
@@ -137,7 +154,11 @@ void World::detach_current_thread() {
   native([&] { mutex_.lock(); });
   // Nobody stops the world now, and a late signal finds the request withdrawn.
   enter_section();
+  // No handshake is under way. What it shaded and allocated counts for the cycle all the same.
+  add_black(*self);
+  self->greys.flush(MarkQueue::instance());
   heap::return_cache(self->cache);
+  *self->phase_ = kPhaseOff;
   base::clear_section();
   base::set_pending(false);
   ended_ = ended_ + self->cache.counts;
@@ -156,6 +177,7 @@ void World::detach_current_thread() {
   previous.ss_flags = self->previous_signal_stack_flags_;
   ::sigaltstack(&previous, nullptr);
   ::munmap(self->signal_stack_, kSignalStackBytes);
+  os::release_reservation(self->copy_, self->copy_capacity_ * sizeof(std::uintptr_t));
   delete self;
 }
 
@@ -170,40 +192,8 @@ std::int64_t World::stop() {
   let_held_pass();
   const std::int64_t begin = os::now_ns();
   // [gc.stop] A1.
-  stop_request.store(1, std::memory_order_seq_cst);
-  const auto all_stopped = [this] {
-    for (Mutator* each = first_; each != nullptr; each = each->next_) {
-      if (!stopped(*each)) return false;
-    }
-    return true;
-  };
-  for (Mutator* each = first_; each != nullptr; each = each->next_) {
-    each->signal_sent_.store(false, std::memory_order_relaxed);
-  }
-  while (!all_stopped()) {
-    const std::int64_t waited_ns = os::now_ns() - begin;
-    if (waited_ns < kSignalAfterNs) {
-      __builtin_ia32_pause();
-      continue;
-    }
-    // Under TSan handlers run late and on contexts of their own: polls only. A loop without one waits.
-    for (Mutator* each = first_; each != nullptr && !TAILRACE_TSAN; each = each->next_) {
-      // Relaxed, as all of the word: it says only whether to signal again.
-      if (each->signal_sent_.load(std::memory_order_relaxed) || stopped(*each)) continue;
-      // Once: the handler answers, or leaves a mark that the section's exit answers. Set before it is
-      // sent, as the handler may take it back.
-      each->signal_sent_.store(true, std::memory_order_relaxed);
-      if (!send_signal(*each)) each->signal_sent_.store(false, std::memory_order_relaxed);
-    }
-    if (waited_ns < kYieldForNs) {
-      // More runnable threads than cores: the ones we wait for need this one.
-      ::sched_yield();
-    } else {
-      // One that cannot answer now (the kernel pages something in for it) costs no core.
-      const timespec while_ns{0, kSignalAfterNs / 2};
-      ::nanosleep(&while_ns, nullptr);
-    }
-  }
+  stop_request.store(kAskStop, std::memory_order_seq_cst);
+  wait_for_all([](Mutator& each) { return stopped(each); });
   return os::now_ns() - begin;
 }
 
@@ -233,21 +223,39 @@ void World::wait_until_started(Mutator& self) noexcept {
   leave_stop(self);
 }
 
+// From native or stopped back to running, in a section. A handshake that was asked for meanwhile is
+// answered afterwards: by the poll that follows, or its signal.
 void World::leave_stop(Mutator& self) noexcept {
   // Relaxed: World::stop only waits for it, and goes by the status. Where nothing is asked for, as at most
   // ends of a native scope, there is nothing to tell.
-  if (stop_request.load(std::memory_order_relaxed) != 0) {
+  if (stop_request.load(std::memory_order_relaxed) == kAskStop) {
     self.held_.store(true, std::memory_order_relaxed);
   }
+  std::int64_t claimed_ns = 0;
   for (;;) {
     // Acquire pairs with start()'s store: the sweep's results are visible.
-    while (stop_request.load(std::memory_order_acquire) != 0) futex_wait(stop_request, 1);
-    // [gc.stop] B1, B2.
-    self.status_.store(Mutator::Status::kRunning, std::memory_order_seq_cst);
-    if (stop_request.load(std::memory_order_seq_cst) == 0) break;
+    while (stop_request.load(std::memory_order_acquire) == kAskStop)
+      futex_wait(stop_request, kAskStop);
+    // [gc.stop] [gc.handshake] B1, B2. Acquire: what the claimer wrote in this thread's place.
+    Mutator::Status status = self.status_.load(std::memory_order_relaxed);
+    if (status == Mutator::Status::kClaimed ||
+        !self.status_.compare_exchange_strong(status, Mutator::Status::kRunning,
+                                              std::memory_order_seq_cst,
+                                              std::memory_order_relaxed)) {
+      // A copy of one stack; or the claimer has lost its processor.
+      if (claimed_ns == 0) claimed_ns = os::now_ns();
+      if (os::now_ns() - claimed_ns < 20'000) {
+        __builtin_ia32_pause();
+      } else {
+        ::sched_yield();
+      }
+      continue;
+    }
+    if (stop_request.load(std::memory_order_seq_cst) != kAskStop) break;
     self.held_.store(true, std::memory_order_relaxed);
     self.status_.store(Mutator::Status::kStopped, std::memory_order_seq_cst);
   }
+  if (claimed_ns != 0) note_hold(HoldKind::kClaim, os::now_ns() - claimed_ns);
   self.held_.store(false, std::memory_order_relaxed);
 }
 
@@ -290,12 +298,17 @@ TAILRACE_NOINLINE void World::poll_slow() noexcept {
   do {
     base::set_section();  // a signal that comes now only leaves a mark
     base::set_pending(false);
-    if (stop_request.load(std::memory_order_acquire) != 0 &&
+    const std::uint32_t request = stop_request.load(std::memory_order_acquire);
+    if (request != 0 &&
         self->status_.load(std::memory_order_relaxed) == Mutator::Status::kRunning) {
       self->scan_low_ = stack_pointer();
       check_on_known_stack(*self, self->scan_low_);
       self->signal_context_ = nullptr;
-      wait_until_started(*self);
+      if (request == kAskStop) {
+        wait_until_started(*self);
+      } else {
+        answer(*self);
+      }
     }
     base::clear_section();
     // The mark may be that of the next stop, whose signal comes once: look again. From here on a
@@ -324,7 +337,8 @@ TAILRACE_NOINLINE void World::run_native(void (*function)(void*), void* argument
   base::set_section();
   leave_stop(*self);
   base::clear_section();
-  if (base::pending()) poll_slow();
+  // Relaxed: as in poll().
+  if (base::pending() || stop_request.load(std::memory_order_relaxed) != 0) poll_slow();
 }
 
 TAILRACE_NO_SANITIZE void World::on_signal(int, void*, void* context) noexcept {
@@ -336,7 +350,8 @@ TAILRACE_NO_SANITIZE void World::on_signal(int, void*, void* context) noexcept {
   }
   // Native: counted as stopped already. A late signal: nothing is asked for.
   if (self->status_.load(std::memory_order_relaxed) != Mutator::Status::kRunning) return;
-  if (stop_request.load(std::memory_order_acquire) == 0) return;
+  const std::uint32_t request = stop_request.load(std::memory_order_acquire);
+  if (request == 0) return;
   auto* interrupted = static_cast<ucontext_t*>(context);
   const auto sp = static_cast<std::uintptr_t>(interrupted->uc_mcontext.gregs[REG_RSP]);
   if (sp - reinterpret_cast<std::uintptr_t>(self->signal_stack_) < kSignalStackBytes) {
@@ -358,8 +373,26 @@ TAILRACE_NO_SANITIZE void World::on_signal(int, void*, void* context) noexcept {
   const std::uintptr_t red_zone = std::min<std::uintptr_t>(sp - self->stack_low_, 128);
   self->scan_low_ = base::mutant(base::Mutant::kNoRedZone) ? sp : sp - red_zone;
   self->signal_context_ = context;
-  wait_until_started(*self);
+  // Flagged, as at a poll: what the answer locks is taken in sections. Signals are masked here.
+  base::set_section();
+  if (request == kAskStop) {
+    wait_until_started(*self);
+  } else {
+    World::instance().answer(*self);
+  }
+  base::clear_section();
   self->signal_context_ = nullptr;
+}
+
+// All of an interrupted thread's registers, vector state included: the kernel's frame holds them on the
+// signal stack, from the context to the stack's end at the most.
+bool World::signal_frame(const Mutator& each, std::uintptr_t& low, std::uintptr_t& high) noexcept {
+  if (each.signal_context_ == nullptr || base::mutant(base::Mutant::kNoRegisterScan)) return false;
+  low = reinterpret_cast<std::uintptr_t>(each.signal_context_) & ~std::uintptr_t{7};
+  high = base::mutant(base::Mutant::kNoVectorScan)
+             ? low + offsetof(ucontext_t, uc_mcontext.fpregs)
+             : reinterpret_cast<std::uintptr_t>(each.signal_stack_) + kSignalStackBytes;
+  return true;
 }
 
 void World::for_each_stack(StackSource::Visit visit, void* visitor) {
@@ -369,20 +402,18 @@ void World::for_each_stack(StackSource::Visit visit, void* visitor) {
     if (each.thread_frames_ != 0) {
       visit(visitor, words(each.thread_frames_), words(each.thread_stack_high_));
     }
-    if (each.signal_context_ != nullptr && !base::mutant(base::Mutant::kNoRegisterScan)) {
-      // All of the interrupted thread's registers, vector state included: the kernel's frame holds
-      // them on the signal stack, from the context to the stack's end at the most.
-      const auto begin =
-          reinterpret_cast<std::uintptr_t>(each.signal_context_) & ~std::uintptr_t{7};
-      const auto stack = reinterpret_cast<std::uintptr_t>(each.signal_stack_);
-      const std::uintptr_t end = base::mutant(base::Mutant::kNoVectorScan)
-                                     ? begin + offsetof(ucontext_t, uc_mcontext.fpregs)
-                                     : stack + kSignalStackBytes;
-      visit(visitor, words(begin), words(end));
-    }
+    std::uintptr_t low = 0;
+    std::uintptr_t high = 0;
+    if (signal_frame(each, low, high)) visit(visitor, words(low), words(high));
   });
   for (StackSource* source : sources_) {
     if (source != nullptr) source->for_each_parked_stack(visit, visitor);
+  }
+}
+
+void World::for_each_clean_stack(StackSource::Visit visit, void* visitor) {
+  for (StackSource* source : sources_) {
+    if (source != nullptr) source->for_each_clean_stack(visit, visitor);
   }
 }
 

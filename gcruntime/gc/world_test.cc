@@ -21,13 +21,29 @@ namespace {
 using test::join;
 using test::Node;
 
+// With gcstoptheworld=1; beside the service nobody is stopped.
 class WorldTest : public testing::Test {
  protected:
+  WorldTest() { configure({.stop_the_world = true}); }
+  ~WorldTest() override { configure({}); }
   ThreadScope scope_;
 };
 
+// A source of stacks that has none.
+class NoStacks : public StackSource {
+ public:
+  void for_each_clean_stack(Visit, void*) noexcept override {}
+  void begin_round() noexcept override {}
+  bool scan_some(std::uint64_t, Visit, void*) noexcept override { return false; }
+  bool has_idle_thread() const noexcept override { return true; }
+  void stack_bytes(std::uint64_t&, std::uint64_t&) const noexcept override {}
+
+ protected:
+  ~NoStacks() = default;
+};
+
 // Asked for stacks, while the world is stopped: looks whether anybody moves.
-class Watcher final : public StackSource {
+class Watcher final : public NoStacks {
  public:
   static constexpr std::size_t kThreads = 3;
 
@@ -43,7 +59,6 @@ class Watcher final : public StackSource {
       }
     }
   }
-  void stack_bytes(std::uint64_t&, std::uint64_t&) const noexcept override {}
 
   std::array<std::atomic<std::uint64_t>, kThreads> steps{};
   std::array<std::atomic<int>, kThreads> moved{};
@@ -78,7 +93,7 @@ TEST_F(WorldTest, NobodyRunsWhileTheWorldIsStopped) {
 
 // Asked for stacks at each stop: who has made no step since the last one although that is so short ago that
 // nobody can have been waited for in vain.
-class PassWatcher final : public StackSource {
+class PassWatcher final : public NoStacks {
  public:
   static constexpr std::size_t kThreads = 4;
   static constexpr std::int64_t kLetPassNs = 1'000'000;  // as in World
@@ -93,7 +108,6 @@ class PassWatcher final : public StackSource {
       before_[t] = step;
     }
   }
-  void stack_bytes(std::uint64_t&, std::uint64_t&) const noexcept override {}
 
   std::array<std::atomic<std::uint64_t>, kThreads> steps{};
   int held_again = 0;  // the collector's until the last cycle's end

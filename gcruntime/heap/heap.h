@@ -1,8 +1,9 @@
 // The heap: one reservation of address space, cut into ranges for small spans, large spans and arena
-// blocks, and what stands between a worker cache and the pages.
+// blocks, and what stands between a worker cache and the pages. What ends a marking and frees is sweep.h.
 //
-// One per process. The functions here know no collector phase and no sections: gc/ calls them inside
-// flagged sections (or with the world stopped), which is what makes the SpinLocks inside safe.
+// One per process. The functions here know no sections: gc/ calls them inside flagged sections, or on
+// threads that are not attached, which is what makes the SpinLocks inside safe. Of the collector's phase
+// they know what they are told: `black`, that the thread allocates marked objects.
 #pragma once
 
 #include <bit>
@@ -18,8 +19,14 @@ namespace tailrace::heap {
 
 struct Span;
 
-// Takes the next word or the next span for the cache. False: no memory. Section.
-bool refill(CacheSlot& slot, std::size_t size_class, bool noscan) noexcept;
+// Takes the next word or the next span for a slot of the cache, and sweeps for it if need be. `black`: the
+// word's free slots are marked before any of them is handed out. False: no memory. Section.
+bool refill(WorkerCache& cache, CacheSlot& slot, std::size_t size_class, bool noscan,
+            bool black) noexcept;
+
+// Marks what is free of the words at hand: the thread's objects are black from here on. Its own thread, or
+// the collector for it. Section.
+void blacken_cache(WorkerCache& cache) noexcept;
 
 // A slot of a cached word that has free ones, its allocation bit set and counted. Contents are undefined.
 // Section.
@@ -28,10 +35,10 @@ TAILRACE_ALWAYS_INLINE void* take_slot(WorkerCache& cache, CacheSlot& slot,
   const int index = std::countr_zero(slot.free_bits);
   const std::uint64_t bit = slot.free_bits & -slot.free_bits;
   slot.free_bits ^= bit;
-  // Relaxed: the span is this cache's alone, and the collector reads the bits when the thread is
-  // stopped.
+  // The load relaxed: the span is this cache's alone. Release pairs with ObjectPlace::allocated: a mark bit
+  // set by refill or blacken_cache comes before the allocation bit.
   slot.alloc_word->store(slot.alloc_word->load(std::memory_order_relaxed) | bit,
-                         std::memory_order_relaxed);
+                         std::memory_order_release);
   const std::size_t bytes = kSizeClassTable[size_class].bytes;
   gc::bump(cache.counts.bytes, bytes);
   gc::bump(cache.counts.objects, 1);
@@ -50,24 +57,15 @@ TAILRACE_ALWAYS_INLINE void zero_slot(std::uint64_t* words, std::size_t bytes) {
 }
 
 // A span of its own for an object of `bytes` (header included), of class kLarge; null: no memory.
-// `fresh` tells that its memory is zero already. Its allocation bit is not set yet. Section.
-Span* allocate_large_span(std::size_t bytes, bool noscan, bool& fresh) noexcept;
+// `fresh` tells that its memory is zero already. Its allocation bit is not set yet, its mark bit is if
+// `black`. The caller sets the allocation bit (release) in the same section.
+Span* allocate_large_span(WorkerCache& cache, std::size_t bytes, bool noscan, bool& fresh,
+                          bool black) noexcept;
 
-// Empties the cache. The spans' free slots are lost to allocation until the sweep that must follow.
-// World stopped.
-void flush_cache(WorkerCache& cache) noexcept;
-// The same at the end of a thread: spans with free slots go back to their lists. Section.
+// Empties the cache: its spans go back to their lists. In the answer to the handshake after a marking, before
+// the new generation is adopted; when the world is stopped; at the end of a thread. Section, or the
+// collector for a thread that is stopped or in a native scope.
 void return_cache(WorkerCache& cache) noexcept;
-
-// After marking, with the world stopped and all caches flushed: frees what is unmarked, clears marks,
-// rebuilds the lists of spans with free slots.
-struct SweepResult {
-  std::uint64_t live_bytes = 0;
-  std::uint64_t live_objects = 0;
-  std::uint64_t freed_bytes = 0;
-  std::uint64_t freed_objects = 0;
-};
-SweepResult sweep() noexcept;
 
 // Giving free pages back to the OS, all but `keep_bytes`, piece by piece: take_idle_run takes a run of at
 // most 32 MiB out of circulation (null: done), give_pages_back (page_runs.h) hands its memory to the
@@ -91,7 +89,7 @@ struct HeapLevels {
 HeapLevels levels() noexcept;
 
 // The page numbers that walks of the whole heap need to visit: [0, small_end) and
-// [large_begin, large_end). World stopped.
+// [large_begin, large_end). They only grow. Section.
 struct GrownPages {
   std::size_t small_end = 0;
   std::size_t large_begin = 0;

@@ -88,10 +88,12 @@ struct ObjectPlace {
   std::atomic<std::uint64_t>* alloc_word = nullptr;
   std::uint64_t bit = 0;
 
-  // Relaxed: read with the world stopped, or by the slot's own thread.
+  // Acquire pairs with the release of take_slot and of large objects: who sees a slot allocated that was
+  // blackened before sees its mark bit too.
   bool allocated() const noexcept {
-    return (alloc_word->load(std::memory_order_relaxed) & bit) != 0;
+    return (alloc_word->load(std::memory_order_acquire) & bit) != 0;
   }
+  // Relaxed: the bit tells of nothing but itself.
   bool marked() const noexcept { return (mark_word->load(std::memory_order_relaxed) & bit) != 0; }
 };
 // For any address inside the reservation, interior ones included. Free slots have a place too.

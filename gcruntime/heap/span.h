@@ -4,8 +4,9 @@
 //   free -> small, large         page_runs allocates it
 //   small, large -> free         the sweep found no live slot
 //   free -> releasing -> free    on demand; neighbours do not merge with it meanwhile
-// Fields are written under the page lock, or by the sweep with the world stopped, except `cached` and the
-// allocation bits of a small span, which belong to the worker cache that holds it.
+// Fields are written under the page lock while the span is free or on its way. In use, it is on exactly one
+// list (span_lists.h), or one worker cache holds it, or one thread sweeps it: whoever took it off its list has
+// it alone, with its allocation bits.
 #pragma once
 
 #include <atomic>
@@ -19,7 +20,7 @@ namespace tailrace::heap {
 enum class SpanState : std::uint8_t { kFree, kSmall, kLarge, kReleasing };
 
 struct Span {
-  Span* next = nullptr;  // of the list the span is on: free runs, or spans with free slots
+  Span* next = nullptr;  // of the list the span is on: free runs, or one of span_lists.h
   Span* previous = nullptr;
   std::uintptr_t start = 0;
   std::uint32_t pages = 0;
@@ -28,6 +29,8 @@ struct Span {
   bool noscan = false;
   bool zeroed = false;  // free: never touched since it came from the kernel, so it reads as zero
   bool cached = false;  // small: a worker cache allocates from it
+  // The generation in which it was made or swept; another than the heap's: it is unswept [heap.sweep].
+  std::atomic<std::uint32_t> generation{0};
 #if defined(TAILRACE_VERIFY)
   std::uint16_t quarantined = 0;  // how many of its slots are; see quarantine.h
 #endif
@@ -43,6 +46,7 @@ class SpanList {
  public:
   bool empty() const noexcept { return first_ == nullptr; }
   Span* first() const noexcept { return first_; }
+  Span* last() const noexcept { return last_; }
   void push_front(Span* span) noexcept {
     span->previous = nullptr;
     span->next = first_;
@@ -65,7 +69,19 @@ class SpanList {
     if (span != nullptr) remove(span);
     return span;
   }
-  void clear() noexcept { first_ = last_ = nullptr; }
+  Span* pop_back() noexcept {
+    Span* span = last_;
+    if (span != nullptr) remove(span);
+    return span;
+  }
+  // The other list's spans come after this one's.
+  void append(SpanList& other) noexcept {
+    if (other.first_ == nullptr) return;
+    other.first_->previous = last_;
+    (last_ != nullptr ? last_->next : first_) = other.first_;
+    last_ = other.last_;
+    other.first_ = other.last_ = nullptr;
+  }
 
  private:
   Span* first_ = nullptr;

@@ -29,6 +29,7 @@
 #include <utility>
 
 #include "gcruntime/fiber/scheduler.h"
+#include "gcruntime/gc/barrier.h"
 #include "gcruntime/gc/mutator.h"
 
 namespace tailrace::fiber {
@@ -132,6 +133,8 @@ struct BlockingCallOf : BlockingCall {
       } else {
         result.emplace(std::invoke(*function));
       }
+      // [gc.barrier.stack] The result stands on the caller's stack, and this is another thread.
+      gc::barrier_after_write(&result, sizeof(result));
     } catch (...) {
       exception = std::current_exception();
     }

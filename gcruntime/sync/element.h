@@ -18,6 +18,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "gcruntime/base/mutant.h"
 #include "gcruntime/gc/make.h"
 #include "gcruntime/gc/mutator.h"
 #include "gcruntime/gc/root.h"
@@ -62,6 +63,10 @@ struct Element {
 
   static void move(void* to, void* from) noexcept {
     if constexpr (kScanned && kWholeWords && std::is_trivially_copyable_v<T>) {
+      if (base::mutant(base::Mutant::kChannelWithoutBarrier)) {
+        ::new (to) T(*static_cast<T*>(from));
+        return;
+      }
       gc::store_range(to, from, sizeof(T) / 8);
     } else {
       ::new (to) T(std::move(*static_cast<T*>(from)));

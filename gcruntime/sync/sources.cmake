@@ -5,5 +5,6 @@ set(sync_headers
   alarm.h blocking_pool.h channel.h channel_core.h claimed_wait.h condition.h context.h element.h
   mutex.h select.h shared_mutex.h wait_group.h waiter.h)
 set(sync_tests
+  barrier_fibers_test.cc
   alarm_test.cc blocking_pool_test.cc channel_stress_test.cc channel_test.cc condition_test.cc
   context_test.cc mutex_test.cc select_test.cc wait_group_test.cc)

@@ -11,6 +11,7 @@
 #include <iterator>
 
 #include "gcruntime/base/annotations.h"
+#include "gcruntime/base/mutant.h"
 #include "gcruntime/gc/root.h"
 #include "gcruntime/gc/test_hideout.h"
 #include "gcruntime/sync/mutex.h"
@@ -259,7 +260,12 @@ class Seeker {
       check_and_rehang(place, id);
       return;
     }
-    box->letter = static_cast<Item*>(place);
+    // [gc.barrier.stack] The stack is another fiber's.
+    if (base::mutant(base::Mutant::kChannelWithoutBarrier)) {
+      box->letter = static_cast<Item*>(place);
+    } else {
+      gc::store(&box->letter, static_cast<Item*>(place));
+    }
     place = nullptr;
     pause(random_);
     fiber::ready(box->owner);

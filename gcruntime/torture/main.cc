@@ -1,6 +1,6 @@
 // torture: programs that try to break the runtime, each with an oracle of its own.
 //
-//   torture [program...] [--seconds S | --cycles N] [--seed N] [--workers 1,2,4] [--list]
+//   torture [program...] [--seconds S | --cycles N] [--seed N] [--workers 1,2,4] [--mode M] [--list]
 //
 // All programs by default, one after the other, each at each number of workers. Ends with 0 if all passed;
 // a failure aborts and has printed the command that repeats it. The seed repeats the choices of a run, not
@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cinttypes>
 #include <cstdio>
+#include <map>
 #include <random>
 #include <string>
 #include <vector>
@@ -47,6 +48,16 @@ int main(int argc, char** argv) {
       ->delimiter(',')
       ->check(CLI::Range(1u, 64u));
   app.add_option("--hang-seconds", options.hang_seconds, "no step for so long is a failure");
+  const std::map<std::string, Mode> modes{{"any", Mode::kAny},
+                                          {"beside", Mode::kBeside},
+                                          {"slices", Mode::kSlices},
+                                          {"checked", Mode::kChecked},
+                                          {"stopped", Mode::kStopped}};
+  app.add_option("--mode", options.mode,
+                 "cycles run beside the program, there in workers' slices only, checked, or with the "
+                 "world stopped (default: the seed chooses)")
+      ->transform(CLI::CheckedTransformer(modes));
+  app.add_option("--least-rate", options.least_rate, "fewer cycles a second are a failure");
   app.add_flag("--list", list, "print the programs");
 #if defined(TAILRACE_MUTANTS)
   app.add_option("--mutant", options.mutant, "break the runtime in this way");

@@ -23,6 +23,23 @@ constexpr MutantName kNames[] = {
     {Mutant::kSwitchUnflagged, "switch-unflagged",
      "a thread may be stopped in the middle of a switch"},
     {Mutant::kAllocationUnflagged, "allocation-unflagged", "or in the middle of an allocation"},
+    {Mutant::kNoBarrier, "no-barrier", "stores do not shade"},
+    {Mutant::kOneHandshake, "one-handshake",
+     "the barrier and black allocation go on in one handshake"},
+    {Mutant::kShadeUnflagged, "shade-unflagged",
+     "a handshake may be answered in the middle of a shade, and the phase is not read again"},
+    {Mutant::kHoistedTest, "hoisted-test", "the barrier's test stands above the pointer's load"},
+    {Mutant::kClaimNotAwaited, "claim-not-awaited", "a fiber is resumed while its stack is copied"},
+    {Mutant::kTwoRounds, "two-rounds", "marking ends after two rounds"},
+    {Mutant::kNoBlackAllocation, "no-black-allocation", "objects are white when marking runs"},
+    {Mutant::kNoRescan, "no-rescan", "stacks are scanned in the first round only"},
+    {Mutant::kEpochLost, "epoch-lost", "a fiber is taken for clean though it ran"},
+    {Mutant::kChannelWithoutBarrier, "channel-without-barrier",
+     "what is written to another fiber's stack is not shaded"},
+    {Mutant::kHandshakeSkipped, "handshake-skipped",
+     "later rounds ask nobody for the running stacks"},
+    {Mutant::kRescanFromQueues, "rescan-from-queues",
+     "later rounds pass over fibers that are in no queue"},
 };
 
 std::atomic<std::uint64_t> delays{0};
@@ -44,13 +61,14 @@ bool choose_mutant(const char* name, std::uint64_t seed) noexcept {
   return false;
 }
 
-void mutant_delay() noexcept {
+void mutant_delay(unsigned one_in, unsigned halves) noexcept {
   // Relaxed: numbers that differ are all it takes.
   std::uint64_t word = delays.fetch_add(0x9E3779B97F4A7C15u, std::memory_order_relaxed);
   word = (word ^ (word >> 30)) * 0xBF58476D1CE4E5B9u;
   word ^= word >> 27;
-  if (word % 8 != 0) return;
-  for (std::uint64_t spin = (word >> 8) % 16'384; spin > 0; --spin) __builtin_ia32_pause();
+  if ((word >> 40) % one_in != 0) return;
+  const std::uint64_t most = std::uint64_t{16'384} * halves;
+  for (std::uint64_t spin = (word >> 8) % most; spin > 0; --spin) __builtin_ia32_pause();
 }
 
 }  // namespace tailrace::base

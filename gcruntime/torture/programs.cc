@@ -18,6 +18,10 @@ constexpr Program kPrograms[] = {
     {"mutexes", "locks held over switches, by fibers and threads", mutex_storm},
     {"channels", "channels and selects that race, give up and are closed", channels},
     {"large", "large objects that come and go", large_objects},
+    {"windows", "the interleavings that lose an object, built on purpose", windows},
+    {"walker", "lists and queues that are consumed while they are marked", walker},
+    {"tree-reverse", "trees mirrored by the reversal of their own pointers", tree_reverse},
+    {"weak", "weak references to what others drop", weak_references},
 };
 
 }  // namespace

@@ -27,5 +27,9 @@ void timer_storm(Run& run);
 void mutex_storm(Run& run);
 void channels(Run& run);
 void large_objects(Run& run);
+void windows(Run& run);
+void walker(Run& run);
+void tree_reverse(Run& run);
+void weak_references(Run& run);
 
 }  // namespace tailrace::torture

@@ -1,6 +1,7 @@
 #include "gcruntime/torture/run.h"
 
 #include <unistd.h>
+#include <algorithm>
 #include <chrono>
 #include <cinttypes>
 #include <cstdio>
@@ -32,12 +33,68 @@ const char* name_of(fiber::FiberState state) {
   return "?";
 }
 
+// From the seed, another one for each program and number of workers.
+Mode choose_mode(const char* program, const Options& options, unsigned workers) {
+  if (options.mode != Mode::kAny) return options.mode;
+  std::uint64_t stream = workers;
+  for (const char* at = program; *at != 0; ++at) {
+    stream = stream * 31 + static_cast<unsigned char>(*at);
+  }
+  switch (Random(options.seed, stream).below(8)) {
+    case 0:
+      return Mode::kStopped;
+    case 1:
+      return Mode::kChecked;
+    case 2:
+    case 3:
+      return Mode::kSlices;
+    default:
+      return Mode::kBeside;
+  }
+}
+
+const char* name_of(Mode mode) {
+  switch (mode) {
+    case Mode::kAny:
+      return "any";
+    case Mode::kBeside:
+      return "beside";
+    case Mode::kSlices:
+      return "slices";
+    case Mode::kChecked:
+      return "checked";
+    case Mode::kStopped:
+      return "stopped";
+  }
+  return "?";
+}
+
+gc::HoldCounts operator-(gc::HoldCounts counts, const gc::HoldCounts& before) {
+  for (std::size_t i = 0; i < counts.counts.size(); ++i) counts.counts[i] -= before.counts[i];
+  counts.total_ns -= before.total_ns;
+  return counts;
+}
+
 }  // namespace
 
 Run::Run(const char* program, const Options& options, unsigned workers)
-    : program_(program), options_(options), workers_(workers), begin_ns_(os::now_ns()) {
-  gc::configure({.percent = kPercent, .trace = false, .procs = workers});
+    : program_(program),
+      options_(options),
+      workers_(workers),
+      mode_(choose_mode(program, options, workers)),
+      begin_ns_(os::now_ns()) {
+  gc::configure({.percent = kPercent,
+                 .trace = false,
+                 .procs = workers,
+                 .stop_the_world = mode_ == Mode::kStopped,
+                 .check_marks = mode_ == Mode::kChecked,
+                 .marks_beside = mode_ != Mode::kSlices});
   cycles_before_ = gc::read_mem_stats().num_gc;
+  stats_before_ = gc::read_cycle_stats();
+  checks_before_ = gc::read_mark_checks();
+  for (std::size_t kind = 0; kind < gc::kHoldKinds; ++kind) {
+    holds_before_[kind] = gc::read_holds(static_cast<gc::HoldKind>(kind));
+  }
   fiber::SchedulerOptions scheduler;
   scheduler.workers = workers;
   // Threads share processors here, so slices are long; the watchers are at work all the same.
@@ -72,11 +129,47 @@ Run::~Run() {
     expect(cycles >= options_.cycles, "cycles", nullptr, cycles, options_.cycles);
   }
   const double seconds = static_cast<double>(os::now_ns() - begin_ns_) / 1e9;
+  const double rate = static_cast<double>(cycles) / seconds;
   std::printf("torture %-13s %u workers, seed %" PRIu64 ": %" PRIu64 " steps, %" PRIu64
-              " cycles, %.0f a second, %" PRIu64 " switches, %" PRIu64 " steals, %.2f s\n",
-              program_, workers_, options_.seed, steps_.load(std::memory_order_relaxed), cycles,
-              static_cast<double>(cycles) / seconds, stats.switches, stats.steals, seconds);
+              " cycles, %.0f a second, %" PRIu64 " switches, %" PRIu64 " steals, %.2f s, %s",
+              program_, workers_, options_.seed, steps_.load(std::memory_order_relaxed), cycles, rate,
+              stats.switches, stats.steals, seconds, name_of(mode_));
+  print_collector(cycles);
   std::fflush(stdout);
+  expect(rate >= options_.least_rate, "cycles a second", nullptr, static_cast<std::uint64_t>(rate),
+         static_cast<std::uint64_t>(options_.least_rate));
+}
+
+// Rounds: of a cycle on average, and the most (the table ends at 16). Holds in microseconds: p50/p99/most.
+void Run::print_collector(std::uint64_t cycles) const {
+  const gc::CycleStats stats = gc::read_cycle_stats();
+  std::size_t most = 0;
+  for (std::size_t i = 0; i < stats.rounds.size(); ++i) {
+    if (stats.rounds[i] != stats_before_.rounds[i]) most = i + 1;
+  }
+  const std::uint64_t rounds = stats.rounds_total - stats_before_.rounds_total;
+  std::printf("; rounds %.2f to %zu%s, %" PRIu64 " held",
+              cycles == 0 ? 0 : static_cast<double>(rounds) / static_cast<double>(cycles), most,
+              most == gc::CycleStats::kMostRounds ? "+" : "",
+              stats.fibers_held - stats_before_.fibers_held);
+  for (std::size_t kind = 0; kind < gc::kHoldKinds; ++kind) {
+    const auto of_kind = static_cast<gc::HoldKind>(kind);
+    const gc::HoldCounts holds = gc::read_holds(of_kind) - holds_before_[kind];
+    if (holds.count() == 0) continue;
+    const auto us = [&](double q) { return static_cast<double>(holds.quantile(q)) / 1e3; };
+    std::printf("; %s %" PRIu64 " of %.1f/%.1f/%.0f us", gc::hold_kind_name(of_kind), holds.count(),
+                us(0.5), us(0.99), us(1.0));
+  }
+  const gc::MarkChecks checks = gc::read_mark_checks();
+  if (mode_ == Mode::kChecked) {
+    std::printf("; %" PRIu64 " checks of %.0f us, %" PRIu64 " objects, %" PRIu64 " suspects in %" PRIu64,
+                checks.checks - checks_before_.checks,
+                static_cast<double>(checks.total_ns - checks_before_.total_ns) / 1e3 /
+                    static_cast<double>(std::max<std::uint64_t>(checks.checks - checks_before_.checks, 1)),
+                checks.objects - checks_before_.objects, checks.suspects - checks_before_.suspects,
+                checks.checks_with_suspects - checks_before_.checks_with_suspects);
+  }
+  std::printf("\n");
 }
 
 std::size_t Run::scaled(std::size_t least, std::size_t per_second,
@@ -159,8 +252,9 @@ void Run::print_repeat() const {
   } else {
     std::snprintf(length, sizeof(length), "--seconds %g", options_.seconds);
   }
-  std::fprintf(stderr, "torture: repeat by: torture %s --seed %" PRIu64 " --workers %u %s%s%s\n",
-               program_, options_.seed, workers_, length,
+  std::fprintf(stderr,
+               "torture: repeat by: torture %s --seed %" PRIu64 " --workers %u %s --mode %s%s%s\n",
+               program_, options_.seed, workers_, length, name_of(mode_),
                options_.mutant.empty() ? "" : " --mutant ", options_.mutant.c_str());
 }
 

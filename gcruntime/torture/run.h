@@ -5,6 +5,7 @@
 // trusted any more, and a core shows the place. Everything here may be called from any thread or fiber.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <cstddef>
@@ -18,10 +19,17 @@
 
 #include "gcruntime/fiber/fiber.h"
 #include "gcruntime/fiber/scheduler.h"
+#include "gcruntime/gc/check_marks.h"
+#include "gcruntime/gc/cycle_stats.h"
+#include "gcruntime/gc/holds.h"
 #include "gcruntime/gc/mutator.h"
 #include "gcruntime/torture/random.h"
 
 namespace tailrace::torture {
+
+// How cycles run: beside the program; so, but marked in workers' slices only; so, and checked; or with the
+// world stopped. kAny: the seed chooses, mostly the first.
+enum class Mode { kAny, kBeside, kSlices, kChecked, kStopped };
 
 // How long and how wild. A run ends after `seconds`, or where that is 0 after `cycles` cycles: the short
 // form measures no time, so a slow machine only takes longer.
@@ -30,7 +38,9 @@ struct Options {
   std::uint64_t cycles = 60;
   std::uint64_t seed = 1;
   double hang_seconds = 60;  // without a single step: a lost wake or a collection that never ends
-  std::string mutant;        // of the mutants build; for the command that is printed
+  Mode mode = Mode::kAny;
+  double least_rate = 0;  // cycles a second; fewer are a failure
+  std::string mutant;     // of the mutants build; for the command that is printed
 };
 
 class Run {
@@ -44,6 +54,8 @@ class Run {
   fiber::Scheduler& scheduler() noexcept { return *scheduler_; }
   unsigned workers() const noexcept { return workers_; }
   std::uint64_t seed() const noexcept { return options_.seed; }
+  // Cycles run beside the program, so that rounds and holds are what they are in a service.
+  bool beside() const noexcept { return mode_ != Mode::kStopped; }
   Random random(std::uint64_t stream) const noexcept { return {options_.seed, stream}; }
 
   // False when the run should end.
@@ -84,12 +96,17 @@ class Run {
   void watch();
   [[noreturn]] void report_hang(std::uint64_t steps);
   void print_repeat() const;
+  void print_collector(std::uint64_t cycles) const;
 
   const char* const program_;
   const Options options_;
   const unsigned workers_;
+  const Mode mode_;
   const std::int64_t begin_ns_;
   std::uint64_t cycles_before_ = 0;
+  gc::CycleStats stats_before_;
+  gc::MarkChecks checks_before_;
+  std::array<gc::HoldCounts, gc::kHoldKinds> holds_before_;
   // Relaxed: figures, and advice to end.
   std::atomic<std::uint64_t> steps_{0};
   std::atomic<std::uint64_t> cycles_{0};  // forced by this run

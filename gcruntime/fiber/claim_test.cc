@@ -1,0 +1,210 @@
+// A parked fiber's stack while marking is on: scanned under a claim that a resume waits for, or by whoever
+// resumes it if the open round lacks it.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <atomic>
+#include <thread>
+
+#include "gcruntime/fiber/fiber_fixture.h"
+#include "gcruntime/fiber/fiber_record.h"
+#include "gcruntime/gc/collect.h"
+#include "gcruntime/gc/phase.h"
+#include "gcruntime/gc/world.h"
+
+namespace tailrace::fiber {
+namespace {
+
+using gc::ScanWord;
+using gc::test::make_node;
+using gc::test::Node;
+
+bool marked(const void* object) {
+  return heap::find_object(reinterpret_cast<std::uintptr_t>(object)).marked();
+}
+
+// From any thread: the phase of all threads. No cycle runs.
+void ask(std::uint8_t phase) {
+  gc::native([phase] {
+    std::thread([phase] {
+      gc::World::instance().handshake({.phase = phase}, nullptr, nullptr, false);
+    }).join();
+  });
+}
+
+// A round is open that no cycle has opened.
+class OpenRound {
+ public:
+  explicit OpenRound(std::uint64_t round) : before_(gc::rounds.first.load()) {
+    gc::rounds.first.store(round);
+    gc::rounds.open.store(round);
+  }
+  ~OpenRound() {
+    gc::rounds.open.store(0);
+    gc::rounds.first.store(before_);
+  }
+
+ private:
+  const std::uint64_t before_;
+};
+
+// Far beyond those of the cycles before.
+constexpr std::uint64_t kRound = std::uint64_t{1} << 40;
+
+class ClaimTest : public testing::Test {
+ protected:
+  ClaimTest() { gc::configure({.percent = -1}); }
+  ~ClaimTest() override {
+    // What was shaded here and stands in the mark queue is looked at and forgotten.
+    gc::collect();
+    gc::configure({});
+  }
+
+  // Enters a stack that consists of `words`, in the given state; returns the word it has then.
+  template <std::size_t kWords>
+  static std::uint64_t enter(std::uint64_t word, const std::array<void*, kWords>& words,
+                             bool shared) {
+    std::atomic<std::uint64_t> scan{word};
+    ask(gc::kPhaseBarrier);
+    {
+      const gc::Section section;
+      gc::enter_stack(*gc::mutator(), scan, words.data(), words.data() + kWords, shared);
+    }
+    ask(gc::kPhaseOff);
+    return scan.load();
+  }
+
+  const gc::ThreadScope attached_;
+};
+
+TEST_F(ClaimTest, WhoResumesALateStackShowsIt) {
+  const OpenRound round(kRound);
+  const std::array<void*, 2> words{make_node(1), nullptr};
+  EXPECT_EQ(enter(ScanWord::pack(kRound - 1, ScanWord::kClean), words, false),
+            ScanWord::pack(kRound, ScanWord::kRan))
+      << "clean, but in an earlier cycle";
+  EXPECT_TRUE(marked(words[0]));
+}
+
+TEST_F(ClaimTest, WhatTheRoundHasScannedIsNotScannedAgain) {
+  const OpenRound round(kRound);
+  const std::array<void*, 1> words{make_node(1)};
+  EXPECT_EQ(enter(ScanWord::pack(kRound, ScanWord::kClean), words, false),
+            ScanWord::pack(kRound, ScanWord::kRan));
+  EXPECT_FALSE(marked(words[0]));
+}
+
+TEST_F(ClaimTest, WhatOthersMayHaveWrittenToIsScannedThoughItIsClean) {
+  const OpenRound round(kRound);
+  gc::rounds.open.store(kRound + 1);
+  const std::array<void*, 1> clean{make_node(1)};
+  EXPECT_EQ(enter(ScanWord::pack(kRound, ScanWord::kClean), clean, false),
+            ScanWord::pack(kRound + 1, ScanWord::kRan));
+  EXPECT_FALSE(marked(clean[0]));
+  const std::array<void*, 1> shared{make_node(2)};
+  EXPECT_EQ(enter(ScanWord::pack(kRound, ScanWord::kClean), shared, true),
+            ScanWord::pack(kRound + 1, ScanWord::kRan));
+  EXPECT_TRUE(marked(shared[0]));
+}
+
+TEST_F(ClaimTest, WithNoRoundOpenNothingIsScanned) {
+  const std::array<void*, 1> words{make_node(1)};
+  EXPECT_EQ(enter(ScanWord::pack(kRound, ScanWord::kClean), words, false),
+            ScanWord::pack(kRound, ScanWord::kRan));
+  EXPECT_FALSE(marked(words[0]));
+}
+
+TEST_F(ClaimTest, AClaimIsWaitedFor) {
+  const OpenRound round(kRound);
+  ask(gc::kPhaseBarrier);
+  std::atomic<std::uint64_t> scan{ScanWord::pack(kRound, ScanWord::kClaimed)};
+  std::atomic<bool> entering{false};
+  std::atomic<bool> entered{false};
+  std::thread resumer([&] {
+    const gc::ThreadScope attached;
+    const gc::Section section;
+    entering.store(true);
+    gc::enter_stack(*gc::mutator(), scan, nullptr, nullptr, false);
+    entered.store(true);
+  });
+  gc::native([&] {
+    while (!entering.load()) std::this_thread::yield();
+    for (int i = 0; i < 1000; ++i) {
+      std::this_thread::yield();
+      ASSERT_FALSE(entered.load());
+    }
+    scan.store(ScanWord::pack(kRound, ScanWord::kClean));
+    resumer.join();
+  });
+  EXPECT_EQ(scan.load(), ScanWord::pack(kRound, ScanWord::kRan));
+  ask(gc::kPhaseOff);
+}
+
+// --- The registry's side -------------------------------------------------------------------------
+
+class ClaimedFiberTest : public FiberTest {};
+
+struct Parked {
+  std::atomic<Fiber*> fiber{nullptr};
+  std::atomic<bool> ran{false};
+};
+bool publish(Fiber* self, void* parked) {
+  static_cast<Parked*>(parked)->fiber.store(self);
+  return true;
+}
+
+// Under the claim it is woken, and does not run.
+struct Visitor {
+  Parked* parked;
+  std::size_t visits = 0;
+  bool ran_inside = false;
+};
+void visit(void* argument, const void* low, const void* high) {
+  auto* visitor = static_cast<Visitor*>(argument);
+  Fiber* const fiber = visitor->parked->fiber.load();
+  if (fiber == nullptr || low >= high || high != fiber->base()) return;
+  if (++visitor->visits > 1) return;
+  ready(fiber);
+  for (int i = 0; i < 1000; ++i) {
+    std::this_thread::yield();
+    visitor->ran_inside |= visitor->parked->ran.load();
+  }
+}
+
+TEST_P(ClaimedFiberTest, AResumeWaitsUntilTheStackIsRead) {
+  gc::configure({.percent = -1});
+  std::uint64_t word = 0;
+  Visitor visitor{nullptr};
+  run([&] {
+    Parked parked;
+    visitor.parked = &parked;
+    JoinHandle handle = spawn([&] {
+      park(WaitReason::kOther, publish, &parked);
+      parked.ran.store(true);
+      word = current()->scan.load();
+    });
+    ASSERT_TRUE(yield_until([&] { return parked.fiber.load() != nullptr; }));
+    ask(gc::kPhaseBarrier);
+    gc::native([&] {
+      std::thread([&] {
+        const OpenRound round(kRound);
+        gc::World& world = gc::World::instance();
+        world.handshake({.phase = gc::kPhaseBarrier, .round = kRound},
+                        [](void*, const void*, const void*) { return false; }, nullptr, false);
+        world.begin_round();
+        while (world.scan_parked(kRound, visit, &visitor)) std::this_thread::yield();
+      }).join();
+    });
+    handle.join();
+    ask(gc::kPhaseOff);
+  });
+  EXPECT_EQ(visitor.visits, 1u);
+  EXPECT_FALSE(visitor.ran_inside);
+  EXPECT_EQ(word, ScanWord::pack(kRound, ScanWord::kRan));
+  scheduler().run([] { gc::collect(); });
+  gc::configure({});
+}
+INSTANTIATE_TEST_SUITE_P(Workers, ClaimedFiberTest, testing::Values(1u, 2u, 4u), worker_name);
+
+}  // namespace
+}  // namespace tailrace::fiber

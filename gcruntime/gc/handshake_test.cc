@@ -1,0 +1,202 @@
+// A handshake is answered by threads of all kinds, by each for itself, and never inside a section.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "gcruntime/base/thread_state.h"
+#include "gcruntime/gc/collect.h"
+#include "gcruntime/gc/mutator.h"
+#include "gcruntime/gc/test_support.h"
+#include "gcruntime/gc/world.h"
+
+namespace tailrace::gc {
+namespace {
+
+// The test's own thread is the asking one and not attached. None of its threads touches managed memory while
+// a phase is on that no cycle has switched on.
+class HandshakeTest : public testing::Test {
+ protected:
+  HandshakeTest() { configure({.percent = -1}); }
+  ~HandshakeTest() override {
+    ask(kPhaseOff);
+    stop_.store(true);
+    for (std::thread& thread : threads_) thread.join();
+    configure({});
+  }
+
+  static void ask(std::uint8_t phase) {
+    World::instance().handshake({.phase = phase}, nullptr, nullptr, false);
+  }
+
+  // Runs `turn` over and over on a thread of its own; returns when it has begun.
+  template <typename Turn>
+  volatile std::uint8_t* start(Turn turn) {
+    std::atomic<volatile std::uint8_t*> phase{nullptr};
+    threads_.emplace_back([this, turn, &phase] {
+      const ThreadScope attached;
+      phase.store(base::phase_of_this_thread());
+      while (!stop_.load(std::memory_order_relaxed)) turn();
+    });
+    while (phase.load() == nullptr) std::this_thread::yield();
+    return phase.load();
+  }
+
+  std::atomic<bool> stop_{false};
+  std::vector<std::thread> threads_;
+};
+
+// What leaves no poll, and is left only for the test's end.
+void spin_for(int turns) {
+  for (volatile int i = 0; i < turns; ++i) __builtin_ia32_pause();
+}
+
+TEST_F(HandshakeTest, EveryKindOfThreadHasThePhaseWhenItReturns) {
+  std::vector<volatile std::uint8_t*> phases;
+  phases.push_back(start([] { poll(); }));
+  phases.push_back(start([] {
+    const Section section;
+    spin_for(100);
+  }));
+  phases.push_back(start([] { native([] { spin_for(100); }); }));
+  std::mutex mutex;
+  std::condition_variable ended;
+  phases.push_back(start([&] {
+    native([&] {
+      std::unique_lock lock(mutex);
+      ended.wait(lock, [&] { return stop_.load(); });
+    });
+  }));
+  if (!TAILRACE_TSAN) phases.push_back(start([] { spin_for(1000); }));
+  for (int i = 0; i < 200; ++i) {
+    const std::uint8_t phase = i % 2 == 0 ? kPhaseBarrier : kPhaseOff;
+    ask(phase);
+    for (const volatile std::uint8_t* each : phases) ASSERT_EQ(*each, phase) << "handshake " << i;
+  }
+  {
+    const std::lock_guard guard(mutex);
+    stop_.store(true);
+  }
+  ended.notify_all();
+}
+
+// Its answers are all by signal: it never polls, and it ends only after them.
+TEST_F(HandshakeTest, AThreadThatSpinsIsAnsweredBySignal) {
+  TAILRACE_SKIP_WITHOUT_STOP_SIGNALS();
+  std::atomic<std::uint64_t> turns{0};
+  const volatile std::uint8_t* phase = start([&] {
+    while (!stop_.load(std::memory_order_relaxed)) turns.fetch_add(1, std::memory_order_relaxed);
+  });
+  for (int i = 0; i < 50; ++i) {
+    ask(kPhaseBarrier);
+    ASSERT_EQ(*phase, kPhaseBarrier);
+    ask(kPhaseOff);
+    ASSERT_EQ(*phase, kPhaseOff);
+  }
+  // Nobody stopped it.
+  const std::uint64_t before = turns.load();
+  while (turns.load() == before) std::this_thread::yield();
+}
+
+TEST_F(HandshakeTest, ThePhaseNeverChangesInsideASection) {
+  std::atomic<int> changes{0};
+  std::atomic<std::uint64_t> sections{0};
+  start([&] {
+    const Section section;
+    const std::uint8_t before = base::phase();
+    spin_for(5000);  // longer than it takes until a signal comes
+    if (base::phase() != before) changes.fetch_add(1);
+    sections.fetch_add(1);
+  });
+  for (int i = 0; i < 100; ++i) ask(i % 2 == 0 ? kPhaseBarrier : kPhaseOff);
+  EXPECT_EQ(changes.load(), 0);
+  EXPECT_GT(sections.load(), 0u);
+}
+
+TEST_F(HandshakeTest, ThreadsComeAndGoMeanwhile) {
+  std::atomic<std::uint64_t> born{0};
+  for (int i = 0; i < 3; ++i) {
+    threads_.emplace_back([&] {
+      while (!stop_.load(std::memory_order_relaxed)) {
+        const ThreadScope attached;
+        born.fetch_add(1);
+        poll();
+      }
+    });
+  }
+  for (int i = 0; i < 200 || born.load() < 20; ++i) {
+    const std::uint8_t phase = i % 2 == 0 ? kPhaseBarrier : kPhaseOff;
+    ask(phase);
+    // Who comes now knows what all others were asked for, and takes it along when it goes.
+    std::uint8_t inside = 255;
+    std::uint8_t after = 255;
+    std::thread([&] {
+      {
+        const ThreadScope attached;
+        inside = base::phase();
+      }
+      after = base::phase();
+    }).join();
+    ASSERT_EQ(inside, phase);
+    ASSERT_EQ(after, kPhaseOff);
+  }
+}
+
+constexpr std::uintptr_t kMagic = 0x7a11'ace0'51ab'1e55;
+
+struct Search {
+  int found = 0;
+};
+TAILRACE_NO_SANITIZE bool search(void* result, const void* low, const void* high) {
+  bool any = false;
+  for (auto* at = static_cast<const std::uintptr_t*>(low); at < high; ++at) any |= *at == kMagic;
+  if (any) ++static_cast<Search*>(result)->found;
+  return any;
+}
+
+TEST_F(HandshakeTest, ARoundShowsTheStacksOfRunningAndOfNativeThreads) {
+  const auto with_magic = [&](auto&& turn) {
+    start([turn] {
+      volatile std::uintptr_t word = kMagic;
+      turn();
+      word = 0;
+    });
+  };
+  // Each keeps the word on its stack until the end.
+  with_magic([this] {
+    while (!stop_.load(std::memory_order_relaxed)) poll();
+  });
+  with_magic([this] {
+    native([this] {
+      while (!stop_.load(std::memory_order_relaxed)) std::this_thread::yield();
+    });
+  });
+  std::size_t expected = 2;
+  if (!TAILRACE_TSAN) {
+    ++expected;
+    with_magic([this] {
+      while (!stop_.load(std::memory_order_relaxed)) __builtin_ia32_pause();
+    });
+  }
+  // The word is there soon after start() returned.
+  Search last;
+  for (int i = 0; i < 10'000 && last.found < static_cast<int>(expected); ++i) {
+    last = {};
+    World::instance().handshake({.phase = kPhaseOff, .round = 1}, search, &last, false);
+    std::this_thread::yield();
+  }
+  EXPECT_EQ(last.found, static_cast<int>(expected));
+  // All of them are to be held at the next one; released, they go on.
+  Search again;
+  EXPECT_EQ(World::instance().handshake({.phase = kPhaseOff, .round = 2}, search, &again, true),
+            expected);
+  ask(kPhaseOff);
+  World::instance().release_held();
+}
+
+}  // namespace
+}  // namespace tailrace::gc
