@@ -66,6 +66,13 @@ TEST(Exporter, GoInfoIsTheFirstFamily) {
   EXPECT_NE(text.find("go_gc_duration_seconds{quantile=\"0.25\"}"), std::string::npos);
   EXPECT_NE(text.find("\ngo_gc_duration_seconds_count "), std::string::npos);
   EXPECT_LT(text.find("aaa_total"), text.find("go_gc_duration_seconds"));
+  for (const char* kind : {"handshake", "claim", "assist", "sweep", "stall", "mark"}) {
+    const std::string series =
+        "tailrace_gc_hold_seconds_bucket{kind=\"" + std::string(kind) + "\",le=";
+    EXPECT_NE(text.find("\n" + series + "\"1.024e-06\"} "), std::string::npos) << kind;
+    EXPECT_NE(text.find("\n" + series + "\"+Inf\"} "), std::string::npos) << kind;
+  }
+  EXPECT_NE(text.find("\ntailrace_gc_rounds_bucket{le=\"12\"} "), std::string::npos);
 }
 
 TEST(Exporter, UsersCollectablesStandBesideOurs) {

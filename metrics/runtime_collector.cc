@@ -9,6 +9,8 @@
 #include <string>
 #include <utility>
 
+#include "metrics/gc_families.h"
+
 namespace tailrace::metrics {
 namespace {
 
@@ -22,9 +24,6 @@ class Page {
   }
   void counter(const char* name, const char* help, std::uint64_t value) {
     add(name, help, Kind::kCounter, static_cast<double>(value));
-  }
-  void counter_ns(const char* name, const char* help, std::uint64_t ns) {
-    add(name, help, Kind::kCounter, static_cast<double>(ns) / 1e9);
   }
   // One series for each value of one label.
   void labelled(const char* name, const char* help, Kind kind, const char* label,
@@ -174,8 +173,7 @@ void add_go_gc(Page& page, const RuntimeSnapshot& s) {
   page.counter("go_gc_cycles_forced_gc_cycles_total", "Cycles that the program asked for.",
                std::min(m.num_forced_gc, m.num_gc));
   page.counter("go_gc_cycles_total_gc_cycles_total", "Cycles ended.", m.num_gc);
-  page.counter_ns("go_cpu_classes_gc_total_cpu_seconds_total", "CPU time used to collect.",
-                  m.gc_cpu_ns);
+  add_go_gc_families(page.families, s);
   // As Go converts its percent of -1.
   page.gauge("go_gc_gogc_percent", "Heap growth that starts a cycle; 1.8e19: off.",
              static_cast<std::uint64_t>(static_cast<std::int64_t>(std::max(m.gc_percent, -1))));
@@ -322,6 +320,7 @@ std::vector<Family> gather(const RuntimeSnapshot& snapshot,
     add_go_sched(page, snapshot.scheduler);
   }
   add_tailrace(page, snapshot.scheduler);
+  add_gc_families(page.families, snapshot);
   add_fiber_stacks(page, snapshot.scheduler);
   add_blocking(page, snapshot.blocking);
   add_process(page, snapshot.process);

@@ -39,7 +39,7 @@ RuntimeSnapshot example() {
   m.last_gc_unix_ns = 1'700'000'000'500'000'000;
   m.pause_total_ns = 15'000;
   m.gc_cpu_fraction = 0.125;
-  m.gc_cpu_ns = 2'500'000'000;
+  s.cycles.cpu_ns = {500'000'000, 1'000'000'000, 250'000'000, 150'000'000, 600'000'000};
   m.pauses_ns = {5000, 1000, 4000, 2000, 3000};
   m.pause_count = 5;
   s.scheduler.workers = 4;

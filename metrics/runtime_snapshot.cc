@@ -29,6 +29,13 @@ std::string version() { return TAILRACE_VERSION; }
 RuntimeSnapshot take_snapshot(const fiber::Scheduler* scheduler) {
   RuntimeSnapshot snapshot;
   snapshot.memory = gc::read_mem_stats();
+  snapshot.cycles = gc::read_cycle_stats();
+  snapshot.finalizers = gc::read_finalizer_stats();
+  for (std::size_t i = 0; i < gc::kHoldKinds; ++i) {
+    const auto kind = static_cast<gc::HoldKind>(i);
+    snapshot.holds.push_back(gc::read_holds(kind));
+    snapshot.holds.back() += gc::read_preempted_holds(kind);
+  }
   if (scheduler != nullptr) {
     snapshot.scheduler = scheduler->stats();
     snapshot.blocking = fiber::BlockingPool::stats_of(*scheduler);

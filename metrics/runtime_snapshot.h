@@ -4,8 +4,12 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "gcruntime/fiber/scheduler.h"
+#include "gcruntime/gc/cycle_stats.h"
+#include "gcruntime/gc/finalizer.h"
+#include "gcruntime/gc/holds.h"
 #include "gcruntime/gc/mem_stats.h"
 #include "gcruntime/sync/blocking_pool.h"
 #include "metrics/process_facts.h"
@@ -14,6 +18,9 @@ namespace tailrace::metrics {
 
 struct RuntimeSnapshot {
   gc::MemStats memory;
+  gc::CycleStats cycles;
+  std::vector<gc::HoldCounts> holds;  // by kind, preempted ones included; empty: not known
+  gc::FinalizerStats finalizers;
   fiber::SchedulerStats scheduler;
   fiber::BlockingStats blocking;
   ProcessFacts process;
