@@ -195,8 +195,11 @@ int App::Impl::serve_until_drained(const Config& config) {
   });
   std::signal(SIGPIPE, SIG_IGN);
 
-  gc::configure(
-      {.percent = config.gc_percent, .trace = config.gc_trace, .procs = config.max_procs});
+  gc::configure({.percent = config.gc_percent,
+                 .trace = config.gc_trace,
+                 .procs = config.max_procs,
+                 .stop_the_world = config.gc_stop_the_world,
+                 .check_marks = config.gc_check_marks});
   std::fprintf(stderr, "tailrace: settings %s\n", describe(config).c_str());
   server.start_workers();
   std::optional<std::string> failure = run_start_hooks(server);

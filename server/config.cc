@@ -81,23 +81,33 @@ std::optional<std::int64_t> parse_sched_trace(const std::string& pair) {
 
 // False: not one of ours.
 bool apply_debug_pair(Config& config, const std::string& pair) {
-  if (pair == "gctrace=0" || pair == "gctrace=1") {
-    config.gc_trace = pair.back() == '1';
+  struct Switch {
+    std::string_view name;
+    bool Config::*value;
+  };
+  static constexpr Switch kSwitches[] = {{"gctrace=", &Config::gc_trace},
+                                         {"gcstoptheworld=", &Config::gc_stop_the_world},
+                                         {"gccheckmark=", &Config::gc_check_marks}};
+  for (const Switch& each : kSwitches) {
+    if (!pair.starts_with(each.name)) continue;
+    const std::string_view value = std::string_view(pair).substr(each.name.size());
+    if (value != "0" && value != "1") return false;
+    config.*each.value = value == "1";
     return true;
   }
   if (const std::optional<std::int64_t> every_ns = parse_sched_trace(pair)) {
     config.sched_trace_ns = *every_ns;
     return true;
   }
-  return pair == "gcstoptheworld=1";
+  return false;
 }
 
 std::optional<std::string> apply_debug(Config& config, const std::string& text) {
   for (const std::string& pair : split(text)) {
     if (!apply_debug_pair(config, pair)) {
       return "unknown \"" + pair +
-             "\"; known are gctrace=0|1, schedtrace=MILLISECONDS and gcstoptheworld=1 (the only "
-             "mode of this version)";
+             "\"; known are gctrace=0|1, gcstoptheworld=0|1, gccheckmark=0|1 and "
+             "schedtrace=MILLISECONDS";
     }
   }
   return std::nullopt;
@@ -162,7 +172,7 @@ const std::vector<Setting>& table() {
          config.memory_limit_given = true;
          return std::nullopt;
        }},
-      {{"debug", "K=V,...", "gctrace=1, gcstoptheworld=1, schedtrace=MS"},
+      {{"debug", "K=V,...", "gctrace=1, gcstoptheworld=1, gccheckmark=1, schedtrace=MS"},
        {"TAILRACE_DEBUG", "GODEBUG"},
        apply_debug},
       {{"access-log", "off|errors|all",
@@ -375,7 +385,9 @@ std::string describe(const Config& config) {
           (config.gc_percent < 0 ? std::string("off") : std::to_string(config.gc_percent));
   text += " memory-limit=" + or_off(config.memory_limit);
   if (config.memory_limit != kOff) text += " (not enforced by this version)";
-  text += std::string(" gctrace=") + (config.gc_trace ? "1" : "0") + " gcstoptheworld=1";
+  text += std::string(" gctrace=") + (config.gc_trace ? "1" : "0");
+  text += std::string(" gcstoptheworld=") + (config.gc_stop_the_world ? "1" : "0");
+  if (config.gc_check_marks) text += " gccheckmark=1";
   if (config.sched_trace_ns != 0) {
     text += " schedtrace=" + std::to_string(config.sched_trace_ns / kMillisecond);
   }

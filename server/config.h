@@ -27,6 +27,8 @@ struct Config {
   std::uint64_t memory_limit = kOff;
   bool memory_limit_given = false;  // else: 90 % of the control group's
   bool gc_trace = false;
+  bool gc_stop_the_world = false;
+  bool gc_check_marks = false;
   std::int64_t sched_trace_ns = 0;  // between two lines of the scheduler's trace; 0: none
   AccessLogMode access_log = AccessLogMode::kErrors;
   std::vector<Cidr> admin_allow;

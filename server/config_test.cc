@@ -89,6 +89,7 @@ TEST(Config, SaysWhatIsWrongAndWhere) {
                                              {{{"memory-limit", "1KB"}}, {}, {}},
                                              {{{"debug", "gcx=1"}}, {}, {}},
                                              {{{"debug", "gctrace"}}, {}, {}},
+                                             {{{"debug", "gcstoptheworld=2"}}, {}, {}},
                                              {{{"access-log", "some"}}, {}, {}},
                                              {{{"admin-allow", "10.0.0.0/8,x"}}, {}, {}},
                                              {{}, {}, {{"limits.header_bytes", "64KiB"}}},
@@ -102,7 +103,12 @@ TEST(Config, TakesTheDebugKeysThereAre) {
   Config config;
   EXPECT_FALSE(read({{{"debug", "gctrace=1,gcstoptheworld=1"}}, {}, {}}, config));
   EXPECT_TRUE(config.gc_trace);
+  EXPECT_TRUE(config.gc_stop_the_world);
+  EXPECT_FALSE(config.gc_check_marks);
   EXPECT_EQ(config.sched_trace_ns, 0);
+  EXPECT_FALSE(read({{{"debug", "gcstoptheworld=0,gccheckmark=1"}}, {}, {}}, config));
+  EXPECT_FALSE(config.gc_stop_the_world);
+  EXPECT_TRUE(config.gc_check_marks);
   EXPECT_FALSE(read({{{"debug", "schedtrace=250"}}, {}, {}}, config));
   EXPECT_EQ(config.sched_trace_ns, 250'000'000);
   EXPECT_NE(describe(config).find(" schedtrace=250 "), std::string::npos);
