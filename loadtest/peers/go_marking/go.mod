@@ -1,0 +1,3 @@
+module tailrace.example/peers/go_marking
+
+go 1.22
