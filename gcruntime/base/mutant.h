@@ -15,28 +15,28 @@ namespace tailrace::base {
 
 enum class Mutant : unsigned char {
   kNone,
-  kNoRegisterScan,        // the interrupted thread's registers are not looked at
-  kNoVectorScan,          // of them, the vector state is left out
-  kNoRedZone,             // nor the 128 bytes below its stack pointer
-  kNoWakeFence,           // a submitter looks for sleepers before its entry can be seen
-  kLateStackPointer,      // saved_sp is published after the state that says it is valid
-  kCachedWorker,          // the thread-local worker is kept over a suspension
-  kExceptionsNotSwapped,  // what is caught stays with the thread
-  kParkedNotScanned,      // parked fibers' stacks are left out
-  kSwitchUnflagged,       // a switch is no flagged section
-  kAllocationUnflagged,   // nor is an allocation
-  kNoBarrier,             // stores do not shade
-  kOneHandshake,          // the barrier and black allocation go on in one handshake
-  kShadeUnflagged,        // the barrier's slow path is no flagged section
-  kHoistedTest,           // the barrier's test stands above the load of the pointer
-  kClaimNotAwaited,       // a fiber is resumed while its stack is copied
-  kTwoRounds,             // marking ends after two rounds, clean or not
-  kNoBlackAllocation,     // what is allocated while marking runs is white
-  kNoRescan,              // stacks are scanned in the first round only
-  kEpochLost,             // a fiber is taken for clean though it ran
-  kChannelWithoutBarrier, // what is written to another fiber's stack is not shaded
-  kHandshakeSkipped,      // a round asks nobody for the running stacks
-  kRescanFromQueues,      // later rounds look at fibers in queues, not at all fibers
+  kNoRegisterScan,         // the interrupted thread's registers are not looked at
+  kNoVectorScan,           // of them, the vector state is left out
+  kNoRedZone,              // nor the 128 bytes below its stack pointer
+  kNoWakeFence,            // a submitter looks for sleepers before its entry can be seen
+  kLateStackPointer,       // saved_sp is published after the state that says it is valid
+  kCachedWorker,           // the thread-local worker is kept over a suspension
+  kExceptionsNotSwapped,   // what is caught stays with the thread
+  kParkedNotScanned,       // parked fibers' stacks are left out
+  kSwitchUnflagged,        // a switch is no flagged section
+  kAllocationUnflagged,    // nor is an allocation
+  kNoBarrier,              // stores do not shade
+  kOneHandshake,           // the barrier and black allocation go on in one handshake
+  kShadeUnflagged,         // the barrier's slow path is no flagged section
+  kHoistedTest,            // the barrier's test stands above the load of the pointer
+  kClaimNotAwaited,        // a fiber is resumed while its stack is copied
+  kTwoRounds,              // marking ends after two rounds, clean or not
+  kNoBlackAllocation,      // what is allocated while marking runs is white
+  kNoRescan,               // stacks are scanned in the first round only
+  kEpochLost,              // a fiber is taken for clean though it ran
+  kChannelWithoutBarrier,  // what is written to another fiber's stack is not shaded
+  kHandshakeSkipped,       // a round asks nobody for the running stacks
+  kRescanFromQueues,       // later rounds look at fibers in queues, not at all fibers
 };
 
 #if defined(TAILRACE_MUTANTS)

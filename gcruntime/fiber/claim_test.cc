@@ -153,9 +153,10 @@ bool publish(Fiber* self, void* parked) {
   return true;
 }
 
-// Under the claim it is woken, and does not run.
+// Under the claim it is woken (by another thread, as the registry's lock is held here), and does not run.
 struct Visitor {
-  Parked* parked;
+  Parked* parked = nullptr;
+  std::atomic<bool> wake{false};
   std::size_t visits = 0;
   bool ran_inside = false;
 };
@@ -164,7 +165,7 @@ void visit(void* argument, const void* low, const void* high) {
   Fiber* const fiber = visitor->parked->fiber.load();
   if (fiber == nullptr || low >= high || high != fiber->base()) return;
   if (++visitor->visits > 1) return;
-  ready(fiber);
+  visitor->wake.store(true);
   for (int i = 0; i < 1000; ++i) {
     std::this_thread::yield();
     visitor->ran_inside |= visitor->parked->ran.load();
@@ -174,7 +175,7 @@ void visit(void* argument, const void* low, const void* high) {
 TEST_P(ClaimedFiberTest, AResumeWaitsUntilTheStackIsRead) {
   gc::configure({.percent = -1});
   std::uint64_t word = 0;
-  Visitor visitor{nullptr};
+  Visitor visitor{};
   run([&] {
     Parked parked;
     visitor.parked = &parked;
@@ -186,14 +187,21 @@ TEST_P(ClaimedFiberTest, AResumeWaitsUntilTheStackIsRead) {
     ASSERT_TRUE(yield_until([&] { return parked.fiber.load() != nullptr; }));
     ask(gc::kPhaseBarrier);
     gc::native([&] {
+      std::thread waker([&] {
+        while (!visitor.wake.load()) std::this_thread::yield();
+        ready(parked.fiber.load());
+      });
       std::thread([&] {
         const OpenRound round(kRound);
         gc::World& world = gc::World::instance();
-        world.handshake({.phase = gc::kPhaseBarrier, .round = kRound},
-                        [](void*, const void*, const void*) { return false; }, nullptr, false);
+        world.handshake(
+            {.phase = gc::kPhaseBarrier, .round = kRound},
+            [](void*, const void*, const void*) { return false; }, nullptr, false);
         world.begin_round();
         while (world.scan_parked(kRound, visit, &visitor)) std::this_thread::yield();
+        visitor.wake.store(true);
       }).join();
+      waker.join();
     });
     handle.join();
     ask(gc::kPhaseOff);

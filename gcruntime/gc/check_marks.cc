@@ -44,8 +44,8 @@ void put(const char* text) noexcept {
   put("gccheckmark: ");
   put(what);
   put(": an object of type ");
-  const ScannedObject object = child.noscan || !child.allocated() ? ScannedObject{}
-                                                                  : read_scanned_object(child.slot);
+  const ScannedObject object =
+      child.noscan || !child.allocated() ? ScannedObject{} : read_scanned_object(child.slot);
   put(object.type != nullptr ? object.type->name : "(no pointers)");
   put("\n  reached from ");
   put(parent.what);
@@ -101,8 +101,8 @@ class Checker {
 
  private:
   Checker()
-      : table_bytes_((heap::page_map.bytes / kBytesPerTableByte + os::kPageBytes) /
-                     os::kPageBytes * os::kPageBytes) {
+      : table_bytes_((heap::page_map.bytes / kBytesPerTableByte + os::kPageBytes) / os::kPageBytes *
+                     os::kPageBytes) {
     visited_ = static_cast<std::uint64_t*>(os::reserve_memory(table_bytes_, os::kPageBytes));
     stack_ = static_cast<std::uintptr_t*>(os::reserve_memory(kStackBytes, os::kPageBytes));
     TAILRACE_CHECK(visited_ != nullptr && stack_ != nullptr,
@@ -123,7 +123,8 @@ class Checker {
     if (!visit(place.slot)) return;
     if (!place.marked()) fail("the marker missed it", parent, place, value);
     if (place.noscan) return;
-    TAILRACE_CHECK(depth_ < kStackBytes / sizeof(std::uintptr_t), "gccheckmark=1: too many objects");
+    TAILRACE_CHECK(depth_ < kStackBytes / sizeof(std::uintptr_t),
+                   "gccheckmark=1: too many objects");
     stack_[depth_++] = place.slot;
     deepest_ = std::max(deepest_, depth_);
   }

@@ -51,9 +51,11 @@ void check_without_mark_of(std::uintptr_t object) {
         },
         &marker);
     marker.drain();
-    const heap::ObjectPlace place = heap::find_object(object);
-    // Relaxed: nobody else runs.
-    if (object != 0) place.mark_word->fetch_and(~place.bit, std::memory_order_relaxed);
+    if (object != 0) {
+      const heap::ObjectPlace place = heap::find_object(object);
+      // Relaxed: nobody else runs.
+      place.mark_word->fetch_and(~place.bit, std::memory_order_relaxed);
+    }
     check_marks(/*all_scanned=*/true);
     world.start();
   });
@@ -72,7 +74,8 @@ TEST(CheckMarksDeathTest, AMarkThatIsMissingIsNamedWithTheWayThere) {
     for (int i = 0; i < depth; ++i) node = node->next.get();
     check_without_mark_of(reinterpret_cast<std::uintptr_t>(node));
   };
-  EXPECT_DEATH(broken(0), "the marker missed it: an object of type .*Node.*\n.*reached from a root");
+  EXPECT_DEATH(broken(0),
+               "the marker missed it: an object of type .*Node.*\n.*reached from a root");
   EXPECT_DEATH(broken(2),
                "the marker missed it: an object of type .*Node.*\n.*from an object of type .*Node");
 }

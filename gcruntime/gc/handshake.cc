@@ -100,17 +100,21 @@ void World::answer(Mutator& self) noexcept {
   const std::uint64_t number = asked_number_.load(std::memory_order_acquire);
   // Relaxed: the own thread's, or of who claimed it, which the status orders.
   if (self.answered_.load(std::memory_order_relaxed) == number) return;
-  const HoldTimer timer(HoldKind::kHandshake);
-  act(self);
-  const bool hold = asked_.round != 0 && self.hold_;
-  if (asked_.round != 0) show_stack(self, asked_.round);
-  // Release pairs with has_answered().
-  self.answered_.store(number, std::memory_order_release);
+  bool hold = false;
+  {
+    const HoldTimer timer(HoldKind::kHandshake);
+    act(self);
+    hold = asked_.round != 0 && self.hold_;
+    if (asked_.round != 0) show_stack(self, asked_.round);
+    // Release pairs with has_answered().
+    self.answered_.store(number, std::memory_order_release);
+  }
   if (hold) hold_still(number);
 }
 
 // [gc.hold]
 void World::hold_still(std::uint64_t number) noexcept {
+  const HoldTimer timer(HoldKind::kClaim);
   const std::int64_t end = os::now_ns() + kHoldNs;
   for (;;) {
     // Acquire: pairs with release_held().

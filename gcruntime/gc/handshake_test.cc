@@ -24,7 +24,11 @@ class HandshakeTest : public testing::Test {
   HandshakeTest() { configure({.percent = -1}); }
   ~HandshakeTest() override {
     ask(kPhaseOff);
-    stop_.store(true);
+    {
+      const std::lock_guard guard(mutex_);
+      stop_.store(true);
+    }
+    ended_.notify_all();
     for (std::thread& thread : threads_) thread.join();
     configure({});
   }
@@ -46,29 +50,35 @@ class HandshakeTest : public testing::Test {
     return phase.load();
   }
 
+  // What the threads use: they run until the fixture ends.
   std::atomic<bool> stop_{false};
+  std::atomic<std::uint64_t> turns_{0};
+  std::atomic<int> changes_{0};
+  std::mutex mutex_;
+  std::condition_variable ended_;
   std::vector<std::thread> threads_;
 };
 
 // What leaves no poll, and is left only for the test's end.
 void spin_for(int turns) {
-  for (volatile int i = 0; i < turns; ++i) __builtin_ia32_pause();
+  for (int i = 0; i < turns; ++i) __builtin_ia32_pause();
 }
 
 TEST_F(HandshakeTest, EveryKindOfThreadHasThePhaseWhenItReturns) {
   std::vector<volatile std::uint8_t*> phases;
   phases.push_back(start([] { poll(); }));
   phases.push_back(start([] {
-    const Section section;
-    spin_for(100);
+    {
+      const Section section;
+      spin_for(100);
+    }
+    test::poll_without_stop_signals();
   }));
   phases.push_back(start([] { native([] { spin_for(100); }); }));
-  std::mutex mutex;
-  std::condition_variable ended;
-  phases.push_back(start([&] {
-    native([&] {
-      std::unique_lock lock(mutex);
-      ended.wait(lock, [&] { return stop_.load(); });
+  phases.push_back(start([this] {
+    native([this] {
+      std::unique_lock lock(mutex_);
+      ended_.wait(lock, [this] { return stop_.load(); });
     });
   }));
   if (!TAILRACE_TSAN) phases.push_back(start([] { spin_for(1000); }));
@@ -77,19 +87,13 @@ TEST_F(HandshakeTest, EveryKindOfThreadHasThePhaseWhenItReturns) {
     ask(phase);
     for (const volatile std::uint8_t* each : phases) ASSERT_EQ(*each, phase) << "handshake " << i;
   }
-  {
-    const std::lock_guard guard(mutex);
-    stop_.store(true);
-  }
-  ended.notify_all();
 }
 
 // Its answers are all by signal: it never polls, and it ends only after them.
 TEST_F(HandshakeTest, AThreadThatSpinsIsAnsweredBySignal) {
   TAILRACE_SKIP_WITHOUT_STOP_SIGNALS();
-  std::atomic<std::uint64_t> turns{0};
-  const volatile std::uint8_t* phase = start([&] {
-    while (!stop_.load(std::memory_order_relaxed)) turns.fetch_add(1, std::memory_order_relaxed);
+  const volatile std::uint8_t* phase = start([this] {
+    while (!stop_.load(std::memory_order_relaxed)) turns_.fetch_add(1, std::memory_order_relaxed);
   });
   for (int i = 0; i < 50; ++i) {
     ask(kPhaseBarrier);
@@ -98,37 +102,37 @@ TEST_F(HandshakeTest, AThreadThatSpinsIsAnsweredBySignal) {
     ASSERT_EQ(*phase, kPhaseOff);
   }
   // Nobody stopped it.
-  const std::uint64_t before = turns.load();
-  while (turns.load() == before) std::this_thread::yield();
+  const std::uint64_t before = turns_.load();
+  while (turns_.load() == before) std::this_thread::yield();
 }
 
 TEST_F(HandshakeTest, ThePhaseNeverChangesInsideASection) {
-  std::atomic<int> changes{0};
-  std::atomic<std::uint64_t> sections{0};
-  start([&] {
-    const Section section;
-    const std::uint8_t before = base::phase();
-    spin_for(5000);  // longer than it takes until a signal comes
-    if (base::phase() != before) changes.fetch_add(1);
-    sections.fetch_add(1);
+  start([this] {
+    {
+      const Section section;
+      const std::uint8_t before = base::phase();
+      spin_for(5000);  // longer than it takes until a signal comes
+      if (base::phase() != before) changes_.fetch_add(1);
+      turns_.fetch_add(1);
+    }
+    test::poll_without_stop_signals();
   });
   for (int i = 0; i < 100; ++i) ask(i % 2 == 0 ? kPhaseBarrier : kPhaseOff);
-  EXPECT_EQ(changes.load(), 0);
-  EXPECT_GT(sections.load(), 0u);
+  EXPECT_EQ(changes_.load(), 0);
+  EXPECT_GT(turns_.load(), 0u);
 }
 
 TEST_F(HandshakeTest, ThreadsComeAndGoMeanwhile) {
-  std::atomic<std::uint64_t> born{0};
   for (int i = 0; i < 3; ++i) {
-    threads_.emplace_back([&] {
+    threads_.emplace_back([this] {
       while (!stop_.load(std::memory_order_relaxed)) {
         const ThreadScope attached;
-        born.fetch_add(1);
+        turns_.fetch_add(1);
         poll();
       }
     });
   }
-  for (int i = 0; i < 200 || born.load() < 20; ++i) {
+  for (int i = 0; i < 200 || turns_.load() < 20; ++i) {
     const std::uint8_t phase = i % 2 == 0 ? kPhaseBarrier : kPhaseOff;
     ask(phase);
     // Who comes now knows what all others were asked for, and takes it along when it goes.
@@ -163,7 +167,7 @@ TEST_F(HandshakeTest, ARoundShowsTheStacksOfRunningAndOfNativeThreads) {
     start([turn] {
       volatile std::uintptr_t word = kMagic;
       turn();
-      word = 0;
+      asm volatile("" : : "m"(word));
     });
   };
   // Each keeps the word on its stack until the end.

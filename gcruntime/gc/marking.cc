@@ -79,6 +79,8 @@ void Marking::drain(Marker& marker, bool hurry, Share share, void* argument) noe
 
 std::int64_t Marking::slice(bool assist) noexcept {
   if (!assist && !budget_.allows()) return 0;
+  // Nothing to be had; a marker that came and went would make a round look busy.
+  if (MarkQueue::instance().drained()) return 0;
   std::int64_t took_ns = 0;
   native([&] {
     // Seq_cst: end() sees this slice, or this sees that none is wanted.

@@ -69,7 +69,7 @@ TAILRACE_ALWAYS_INLINE void store_range(void* destination, const void* source,
   check_may_touch();
   auto* to = static_cast<std::uintptr_t*>(destination);
   auto* from = const_cast<std::uintptr_t*>(static_cast<const std::uintptr_t*>(source));
-  // [gc.barrier.range] With the barrier on each value is shaded as it is moved. One that finds it off
+  // [gc.barrier] With the barrier on each value is shaded as it is moved. One that finds it off
   // and then on has been overtaken by the first handshake, and no stack is scanned before the second:
   // what the destination holds is shaded now, and whoever has read it meanwhile is scanned later.
   const bool marking = base::barrier_on();

@@ -53,9 +53,10 @@ int main(int argc, char** argv) {
                                           {"slices", Mode::kSlices},
                                           {"checked", Mode::kChecked},
                                           {"stopped", Mode::kStopped}};
-  app.add_option("--mode", options.mode,
-                 "cycles run beside the program, there in workers' slices only, checked, or with the "
-                 "world stopped (default: the seed chooses)")
+  app.add_option(
+         "--mode", options.mode,
+         "cycles run beside the program, there in workers' slices only, checked, or with the "
+         "world stopped (default: the seed chooses)")
       ->transform(CLI::CheckedTransformer(modes));
   app.add_option("--least-rate", options.least_rate, "fewer cycles a second are a failure");
   app.add_flag("--list", list, "print the programs");

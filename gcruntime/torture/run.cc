@@ -132,8 +132,8 @@ Run::~Run() {
   const double rate = static_cast<double>(cycles) / seconds;
   std::printf("torture %-13s %u workers, seed %" PRIu64 ": %" PRIu64 " steps, %" PRIu64
               " cycles, %.0f a second, %" PRIu64 " switches, %" PRIu64 " steals, %.2f s, %s",
-              program_, workers_, options_.seed, steps_.load(std::memory_order_relaxed), cycles, rate,
-              stats.switches, stats.steals, seconds, name_of(mode_));
+              program_, workers_, options_.seed, steps_.load(std::memory_order_relaxed), cycles,
+              rate, stats.switches, stats.steals, seconds, name_of(mode_));
   print_collector(cycles);
   std::fflush(stdout);
   expect(rate >= options_.least_rate, "cycles a second", nullptr, static_cast<std::uint64_t>(rate),
@@ -162,12 +162,13 @@ void Run::print_collector(std::uint64_t cycles) const {
   }
   const gc::MarkChecks checks = gc::read_mark_checks();
   if (mode_ == Mode::kChecked) {
-    std::printf("; %" PRIu64 " checks of %.0f us, %" PRIu64 " objects, %" PRIu64 " suspects in %" PRIu64,
-                checks.checks - checks_before_.checks,
-                static_cast<double>(checks.total_ns - checks_before_.total_ns) / 1e3 /
-                    static_cast<double>(std::max<std::uint64_t>(checks.checks - checks_before_.checks, 1)),
-                checks.objects - checks_before_.objects, checks.suspects - checks_before_.suspects,
-                checks.checks_with_suspects - checks_before_.checks_with_suspects);
+    std::printf(
+        "; %" PRIu64 " checks of %.0f us, %" PRIu64 " objects, %" PRIu64 " suspects in %" PRIu64,
+        checks.checks - checks_before_.checks,
+        static_cast<double>(checks.total_ns - checks_before_.total_ns) / 1e3 /
+            static_cast<double>(std::max<std::uint64_t>(checks.checks - checks_before_.checks, 1)),
+        checks.objects - checks_before_.objects, checks.suspects - checks_before_.suspects,
+        checks.checks_with_suspects - checks_before_.checks_with_suspects);
   }
   std::printf("\n");
 }

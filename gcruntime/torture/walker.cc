@@ -103,8 +103,9 @@ void walker(Run& run) {
   const gc::CycleStats after = gc::read_cycle_stats();
   const std::uint64_t cycles = after.cycles() - before.cycles();
   const std::uint64_t rounds = after.rounds_total - before.rounds_total;
-  run.expect(cycles == 0 || static_cast<double>(rounds) / static_cast<double>(cycles) <= kMostRounds,
-             "rounds of all cycles: a walker outruns the marker", nullptr, rounds, cycles);
+  run.expect(
+      cycles == 0 || static_cast<double>(rounds) / static_cast<double>(cycles) <= kMostRounds,
+      "rounds of all cycles: a walker outruns the marker", nullptr, rounds, cycles);
 }
 
 }  // namespace tailrace::torture

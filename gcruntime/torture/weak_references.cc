@@ -107,8 +107,8 @@ void weak_references(Run& run) {
     // Relaxed: read after the fibers were joined.
     gone.fetch_add(observer.gone(), std::memory_order_relaxed);
   });
-  run.expect(gone.load(std::memory_order_relaxed) > 0, "dead objects that were given up", nullptr, 0,
-             1);
+  run.expect(gone.load(std::memory_order_relaxed) > 0, "dead objects that were given up", nullptr,
+             0, 1);
 }
 
 }  // namespace tailrace::torture

@@ -17,95 +17,19 @@
 #include "gcruntime/base/annotations.h"
 #include "gcruntime/base/mutant.h"
 #include "gcruntime/base/thread_state.h"
-#include "gcruntime/fiber/fiber_record.h"
-#include "gcruntime/gc/phase.h"
 #include "gcruntime/gc/root.h"
 #include "gcruntime/gc/test_hideout.h"
-#include "gcruntime/gc/vector.h"
 #include "gcruntime/heap/page_map.h"
 #include "gcruntime/heap/sweep.h"
 #include "gcruntime/sync/channel.h"
 #include "gcruntime/torture/item.h"
 #include "gcruntime/torture/programs.h"
+#include "gcruntime/torture/windows_stage.h"
 
 namespace tailrace::torture {
 namespace {
 
-struct Link {
-  gc::Member<Link> next;
-  gc::Member<Item> child;
-};
-BOOST_DESCRIBE_STRUCT(Link, (), (next, child))
-
-struct Stage {
-  gc::Member<Item> early;   // scanned among the first
-  gc::Atomic<Item> newborn;  // the prompter's: born when its thread had become black
-  gc::Member<Link> list;
-  gc::Vector<gc::Member<Item>> array;
-};
-BOOST_DESCRIBE_STRUCT(Stage, (), (early, newborn, list, array))
-
-constexpr std::size_t kLinks = 60'000;
-constexpr std::size_t kElements = 256 * 1024;
-
-enum Move : unsigned {
-  kHideout,   // in a register, half a vector register or the red zone of a running fiber
-  kParked,    // on a stack that is left for a parked one's after its scan
-  kClaimed,   // and resumed just when the next round reads it
-  kLate,      // on a stack that is left, deep, just before the first round
-  kMail,      // written into a parked fiber's stack that was scanned
-  kChannel,   // the same by a channel's direct hand-over
-  kStore,     // stored into an object that was scanned
-  kCopy,      // by a copy that may have begun before the cycle
-  kShade,     // stored when the barrier has just gone on
-  kStranger,  // under another thread's new object, while this one may not know of the cycle
-  kMoves
-};
-constexpr const char* kMoveNames[kMoves] = {"hideout", "parked", "claimed", "late",  "mail",
-                                            "channel", "store",  "copy",    "shade", "stranger"};
-
-struct Box {
-  Item* letter = nullptr;
-};
-
-// What actor, prompter and receivers share. Relaxed where nothing is said: cues, not data.
-struct Cues {
-  std::atomic<std::uint64_t> first{0};  // the cycle's first round; 0: the actor waits for nothing
-  std::atomic<fiber::Fiber*> actor{nullptr};  // parked; release by its commit, acquire by the prompter
-  std::atomic<bool> at_claim{false};          // wake it when it is claimed
-  std::atomic<int> release{0};
-  std::atomic<fiber::Fiber*> mail_receiver{nullptr};  // parked; as actor
-  std::atomic<Box*> box{nullptr};
-  std::atomic<fiber::Fiber*> channel_receiver{nullptr};
-  std::atomic<bool> over{false};
-};
-
-// The registers that a function may leave anything in.
-TAILRACE_ALWAYS_INLINE void scrub_registers() noexcept {
-  asm volatile(
-      "xorl %%eax, %%eax\n xorl %%ecx, %%ecx\n xorl %%edx, %%edx\n xorl %%esi, %%esi\n"
-      "xorl %%edi, %%edi\n xorl %%r8d, %%r8d\n xorl %%r9d, %%r9d\n xorl %%r10d, %%r10d\n"
-      "xorl %%r11d, %%r11d\n pxor %%xmm0, %%xmm0\n pxor %%xmm1, %%xmm1"
-      :
-      :
-      : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "xmm0", "xmm1", "memory", "cc");
-}
-// And the stack below.
-TAILRACE_NOINLINE TAILRACE_NO_SANITIZE void scrub() noexcept {
-  volatile std::uintptr_t frame[512];
-  for (volatile std::uintptr_t& word : frame) word = 0;
-  scrub_registers();
-}
-
-bool open_since(std::uint64_t first) noexcept {
-  return gc::rounds.open.load(std::memory_order_acquire) != 0 &&
-         gc::rounds.first.load(std::memory_order_relaxed) == first;
-}
-// That round has scanned the stack.
-bool scanned(const fiber::Fiber* fiber, std::uint64_t round) noexcept {
-  const std::uint64_t word = fiber->scan.load(std::memory_order_acquire);
-  return gc::ScanWord::round(word) == round && gc::ScanWord::state(word) != gc::ScanWord::kClaimed;
-}
+using namespace staged;  // NOLINT(google-build-using-namespace)
 
 class Actor {
  public:
@@ -221,9 +145,7 @@ class Actor {
     if (!wait([] { return gc::rounds.open.load(std::memory_order_acquire) != 0; })) return false;
     first = gc::rounds.first.load(std::memory_order_relaxed);
     fiber::Fiber* const self = fiber::current();
-    return wait([&] {
-      return scanned(self, first) || !open_since(first);
-    });
+    return wait([&] { return scanned(self, first) || !open_since(first); });
   }
   // Until the cycle has marked and this thread knows it.
   void wait_for_end(std::uint64_t first) {
@@ -406,13 +328,14 @@ class Actor {
   // By whoever has it in the end: once all is swept, what was lost is free.
   TAILRACE_NOINLINE void verify(void* place) {
     const std::uint64_t first = gc::rounds.first.load(std::memory_order_relaxed);
-    wait([&] {
-      return heap::swept() || gc::rounds.first.load(std::memory_order_relaxed) != first;
-    });
+    wait(
+        [&] { return heap::swept() || gc::rounds.first.load(std::memory_order_relaxed) != first; });
     for (const Item* item = static_cast<Item*>(place); item != nullptr; item = item->child.get()) {
       const auto address = reinterpret_cast<std::uintptr_t>(item);
-      run_.expect(heap::find_object(address).allocated(), "freed, though this fiber had it", item, 0,
-                  1);
+      run_.expect(heap::contains(address), "no object's address", item, address, 1);
+      const heap::ObjectPlace place_of_item = heap::find_object(address);
+      run_.expect(place_of_item.slot != 0 && place_of_item.allocated(),
+                  "freed, though this fiber had it", item, 0, 1);
       check_fixed(run_, item);
     }
     check_chain(run_, static_cast<Item*>(place));
@@ -445,15 +368,15 @@ void prompt(Run& run, Random& random, Stage& stage, Cues& cues) {
     // The slots that were at hand went back: so that the next birth takes a moment only.
     for (int i = 0; !black && was_black && i < 16; ++i) make_item(++next_id, random);
     const std::uint64_t first = cues.first.load(std::memory_order_relaxed);
-    const bool ended = first != 0 && !open_since(first) &&
-                       (base::phase() == gc::kPhaseOff || cycle != first);
+    const bool ended =
+        first != 0 && !open_since(first) && (base::phase() == gc::kPhaseOff || cycle != first);
     if (first != 0 && !open_since(first) && cycle == first) {
       cues.release.store(1, std::memory_order_relaxed);
     }
     if (fiber::Fiber* const actor = cues.actor.load(std::memory_order_acquire)) {
-      const bool claimed =
-          cues.at_claim.load(std::memory_order_relaxed) &&
-          gc::ScanWord::state(actor->scan.load(std::memory_order_acquire)) == gc::ScanWord::kClaimed;
+      const bool claimed = cues.at_claim.load(std::memory_order_relaxed) &&
+                           gc::ScanWord::state(actor->scan.load(std::memory_order_acquire)) ==
+                               gc::ScanWord::kClaimed;
       if (ended || claimed || !run.more()) {
         cues.actor.store(nullptr, std::memory_order_relaxed);
         cues.first.store(0, std::memory_order_relaxed);
