@@ -31,6 +31,7 @@
 #include <utility>
 
 #include "gcruntime/base/annotations.h"
+#include "gcruntime/gc/barrier.h"
 
 namespace tailrace::http {
 
@@ -86,6 +87,8 @@ class AsioHandler {
   void operator()(Values... values) noexcept {
     AsioResult<Values...>* const result = std::exchange(result_, nullptr);
     result->values.emplace(std::move(values)...);
+    // [gc.barrier.stack] It stands on the fiber's stack.
+    gc::barrier_after_write(&result->values, sizeof(result->values));
     result->complete();
   }
 

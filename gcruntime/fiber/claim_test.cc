@@ -198,7 +198,9 @@ TEST_P(ClaimedFiberTest, AResumeWaitsUntilTheStackIsRead) {
             {.phase = gc::kPhaseBarrier, .round = kRound},
             [](void*, const void*, const void*) { return false; }, nullptr, false);
         world.begin_round();
-        while (world.scan_parked(kRound, visit, &visitor)) std::this_thread::yield();
+        while (world.scan_parked(kRound, visit, &visitor) != gc::StackSource::Walk::kDone) {
+          std::this_thread::yield();
+        }
         visitor.wake.store(true);
       }).join();
       waker.join();

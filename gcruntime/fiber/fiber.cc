@@ -18,6 +18,18 @@ Worker* worker_of_fiber() noexcept {
   return worker;
 }
 
+// [gc.shared] Captures by reference are addresses of the spawner's stack.
+TAILRACE_NO_SANITIZE void note_lent_frames(Fiber* self, const void* payload, std::size_t bytes) {
+  const auto* words = static_cast<const volatile std::uintptr_t*>(payload);
+  const auto low = reinterpret_cast<std::uintptr_t>(self->stack.low);
+  for (std::size_t i = 0; i < bytes / sizeof(std::uintptr_t); ++i) {
+    if (words[i] - low < static_cast<std::size_t>(self->base() - self->stack.low)) {
+      self->lends_frames.store(true, std::memory_order_relaxed);
+      return;
+    }
+  }
+}
+
 }  // namespace
 
 namespace internal {
@@ -63,6 +75,10 @@ JoinHandle spawn(Scheduler& scheduler, const SpawnOptions& options, const Closur
   // Relaxed: the record is kReady already, and a scan is right with the old value until the move.
   fiber->saved_sp.store(fiber->payload, std::memory_order_relaxed);
   std::atomic_signal_fence(std::memory_order_seq_cst);  // the thread may be stopped in the move
+  // [gc.barrier.stack] Captures are written to a stack that is not the writer's, by moves that may run
+  // no barrier. Shaded before, as a move may leave nothing behind for the next answer to show, and after,
+  // as it may make what it writes.
+  gc::barrier_after_write(source, closure.bytes);
   try {
     closure.move_to(fiber->payload, source);
   } catch (...) {
@@ -71,9 +87,8 @@ JoinHandle spawn(Scheduler& scheduler, const SpawnOptions& options, const Closur
                    "what a spawned function captured threw when it was moved to the new stack: "
                    "give it a move that does not throw");
   }
-  // [gc.barrier.stack] Captures are written to a stack that is not the writer's, by moves that may run
-  // no barrier.
   gc::barrier_after_write(fiber->payload, closure.bytes);
+  if (Fiber* self = current()) note_lent_frames(self, fiber->payload, closure.bytes);
   prepare_fiber(fiber, options.name);
   // The move is user code: the worker is looked up again.
   impl.submit(entry_of(fiber));

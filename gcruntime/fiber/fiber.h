@@ -2,6 +2,9 @@
 //
 // A fiber may resume on another worker after every call marked "suspends". Plain locals are safe
 // across that; addresses of thread_locals and `errno` are not.
+//
+// [gc.shared] A managed pointer that one fiber writes into another's frame (a result by reference) is a
+// gc::Member or a handle there, not a raw pointer: the collector may have scanned that frame already.
 #pragma once
 
 #include <cstddef>

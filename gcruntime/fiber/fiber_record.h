@@ -66,6 +66,8 @@ class alignas(64) Fiber {
   std::atomic<std::uint64_t> scan{0};
   // When it became ready, if its wait is measured, else 0. Handed over with the queue's entry.
   std::int64_t ready_ns = 0;
+  // It has spawned something that captured an address of its stack. Relaxed; see written_by_others.
+  std::atomic<bool> lends_frames{false};
   // Relaxed: read by dumps only.
   std::atomic<WaitReason> reason{WaitReason::kNone};
   ExceptionGlobals exceptions;
@@ -95,11 +97,11 @@ class alignas(64) Fiber {
   base::SanitizerStack sanitizer;
 };
 
-// [gc.shared] Others may write to its stack by reference while it is parked: what it spawned and joins,
-// or a blocking call of its own. Relaxed: the fiber's own, and it is parked.
+// [gc.shared] Others may write to its stack by reference: what it spawned with such captures, or a blocking
+// call of its own. Relaxed: the fiber's own, and it is parked or about to run.
 inline bool written_by_others(const Fiber* fiber) noexcept {
-  const WaitReason reason = fiber->reason.load(std::memory_order_relaxed);
-  return reason == WaitReason::kJoin || reason == WaitReason::kBlocking;
+  return fiber->lends_frames.load(std::memory_order_relaxed) ||
+         fiber->reason.load(std::memory_order_relaxed) == WaitReason::kBlocking;
 }
 
 // A run queue's entry: a Fiber*, or a Job* with the lowest bit set; 0 is none.

@@ -148,52 +148,62 @@ void Registry::begin_round() noexcept {
   round_pass_ = 0;
 }
 
-bool Registry::scan_some(std::uint64_t round, Visit visit, void* visitor) noexcept {
-  // With the lock held a spawn may wait for it: a few microseconds.
-  constexpr std::size_t kSome = 16;
+Registry::Walk Registry::scan_some(std::uint64_t round, Visit visit, void* visitor) noexcept {
+  // With the lock held a spawn may wait for it: so many looks, and copies of so many bytes (or of one
+  // stack), a few microseconds each.
+  constexpr std::size_t kLooks = 256;
+  constexpr std::ptrdiff_t kBytes = 64 * 1024;
   gc::Section section;
   std::lock_guard lock(lock_);
-  std::size_t left = kSome;
+  std::size_t looks = 0;
+  std::ptrdiff_t bytes = 0;
   while (round_pass_ < 2) {
     for (; round_next_ != nullptr; round_next_ = round_next_->list_next) {
-      if (left-- == 0) return true;
-      if (!scan_parked(round_next_, round_pass_ == 1, round, visit, visitor)) return true;
+      if (looks++ == kLooks || bytes > kBytes) return Walk::kMore;
+      const Look look = scan_parked(round_next_, round_pass_ == 1, round, visit, visitor);
+      if (look == Look::kBusy) return Walk::kBusy;
+      if (look == Look::kVisited) {
+        bytes += round_next_->base() -
+                 static_cast<char*>(round_next_->saved_sp.load(std::memory_order_relaxed));
+      }
     }
     round_next_ = ++round_pass_ < 2 ? all_ : nullptr;
   }
-  return false;
+  return Walk::kDone;
 }
 
 // [gc.scan] The collector's side of the claim; gc::enter_stack is the other. The list's lock keeps the
-// record alive. False: not yet, as whoever resumes it is at its scan.
-bool Registry::scan_parked(Fiber* fiber, bool pass_of_shared, std::uint64_t round, Visit visit,
-                           void* visitor) noexcept {
+// record alive. kBusy: whoever resumes it is at its scan.
+Registry::Look Registry::scan_parked(Fiber* fiber, bool pass_of_shared, std::uint64_t round,
+                                     Visit visit, void* visitor) noexcept {
   // Acquire: pairs with who stored the word: what it scanned and shaded is known.
   std::uint64_t word = fiber->scan.load(std::memory_order_acquire);
   // Acquire: pairs with the switch's release [fiber.scan]: saved_sp is of that state or newer.
   const FiberState state = fiber->state.load(std::memory_order_acquire);
-  if (state == FiberState::kIdle) return true;
-  if (base::mutant(base::Mutant::kParkedNotScanned) && state == FiberState::kParked) return true;
+  if (state == FiberState::kIdle) return Look::kPassed;
+  if (base::mutant(base::Mutant::kParkedNotScanned) && state == FiberState::kParked)
+    return Look::kPassed;
   if (state == FiberState::kRunning) {
-    if (base::mutant(base::Mutant::kHandshakeSkipped)) return true;
+    if (base::mutant(base::Mutant::kHandshakeSkipped)) return Look::kPassed;
     // All threads have answered by now: whoever runs has been scanned in this round, or is being scanned
     // by who resumes it.
-    return gc::ScanWord::round(word) == round &&
-           gc::ScanWord::state(word) != gc::ScanWord::kClaimed;
+    return gc::ScanWord::round(word) == round && gc::ScanWord::state(word) != gc::ScanWord::kClaimed
+               ? Look::kPassed
+               : Look::kBusy;
   }
   const std::uint64_t first = gc::rounds.first.load(std::memory_order_relaxed);
   if (base::mutant(base::Mutant::kRescanFromQueues) && round > first &&
       state == FiberState::kParked) {
-    return true;
+    return Look::kPassed;
   }
   const bool shared = written_by_others(fiber);
-  if (shared != pass_of_shared) return true;
-  if (!shared && !gc::needs_scan(word, round, first)) return true;
+  if (shared != pass_of_shared) return Look::kPassed;
+  if (!shared && !gc::needs_scan(word, round, first)) return Look::kPassed;
   // Acquire: a resumer whose CAS came before has said kRunning before it.
   const std::uint64_t claimed = gc::ScanWord::pack(round, gc::ScanWord::kClaimed);
   if (!fiber->scan.compare_exchange_strong(word, claimed, std::memory_order_acq_rel,
                                            std::memory_order_relaxed)) {
-    return false;  // it is being resumed
+    return Look::kBusy;  // it is being resumed
   }
   const FiberState now = fiber->state.load(std::memory_order_acquire);
   const bool at_rest = now == FiberState::kParked || now == FiberState::kReady;
@@ -207,7 +217,7 @@ bool Registry::scan_parked(Fiber* fiber, bool pass_of_shared, std::uint64_t roun
   std::uint64_t expected = claimed;
   fiber->scan.compare_exchange_strong(expected, word, std::memory_order_release,
                                       std::memory_order_relaxed);
-  return at_rest;
+  return at_rest ? Look::kVisited : Look::kBusy;
 }
 
 bool Registry::has_idle_thread() const noexcept { return scheduler_->sleepers.idle_count() > 0; }

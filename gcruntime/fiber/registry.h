@@ -80,14 +80,16 @@ class Registry final : public gc::StackSource {
   void for_each_parked_stack(Visit visit, void* visitor) noexcept override;
   void for_each_clean_stack(Visit visit, void* visitor) noexcept override;
   void begin_round() noexcept override;
-  bool scan_some(std::uint64_t round, Visit visit, void* visitor) noexcept override;
+  Walk scan_some(std::uint64_t round, Visit visit, void* visitor) noexcept override;
   bool has_idle_thread() const noexcept override;
   void stack_bytes(std::uint64_t& inuse, std::uint64_t& sys) const noexcept override;
 
  private:
   Fiber* take_warm() noexcept;
   void destroy(Fiber* fiber) noexcept;
-  static bool scan_parked(Fiber* fiber, bool pass_of_shared, std::uint64_t round, Visit visit,
+  // Of one record: it was passed over, its stack was visited, or it is being resumed.
+  enum class Look { kPassed, kVisited, kBusy };
+  static Look scan_parked(Fiber* fiber, bool pass_of_shared, std::uint64_t round, Visit visit,
                           void* visitor) noexcept;
 
   Scheduler::Impl* const scheduler_;

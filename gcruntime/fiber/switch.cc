@@ -33,6 +33,9 @@ TAILRACE_NOINLINE void fiber_main(void* scheduler_sp, Worker* worker) noexcept {
 void prepare_fiber(Fiber* fiber, const char* name) noexcept {
   fiber->name.store(name, std::memory_order_relaxed);
   fiber->label.clear();
+  fiber->lends_frames.store(false, std::memory_order_relaxed);
+  // What a walk has found on the record so far was an empty stack. Before the state.
+  fiber->scan.store(0, std::memory_order_relaxed);
   fiber->exceptions = ExceptionGlobals{};
   fiber->allocated = gc::AllocCounts{};
   fiber->sanitizer.asan_fake_stack = nullptr;  // that of the last fiber here went with it

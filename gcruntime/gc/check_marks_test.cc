@@ -42,7 +42,7 @@ void check_without_mark_of(std::uintptr_t object) {
   std::thread collector([object] {
     World& world = World::instance();
     world.stop();
-    world.return_all_spans();
+    world.hand_over_all();
     Marker marker;
     for_each_root([](void* self, void* root) { static_cast<Marker*>(self)->shade(root); }, &marker);
     world.for_each_stack(

@@ -139,8 +139,14 @@ void Collector::request() noexcept {
 
 // At the backstop: the thread marks, and waits where there is nothing to mark.
 void Collector::wait_for_cycle() noexcept {
+  std::uint64_t ended = 0;
+  native([&] {
+    const std::lock_guard guard(mutex_);
+    ended = ended_;
+  });
+  bool over = false;
   // Acquire pairs with run_cycle's release: the cycle that was to be waited for has ended.
-  while (requested_.load(std::memory_order_acquire)) {
+  while (!over && requested_.load(std::memory_order_acquire)) {
     const std::int64_t marked_ns = Marking::instance().slice(/*assist=*/true);
     if (marked_ns != 0) {
       note_hold(HoldKind::kAssist, marked_ns);
@@ -150,10 +156,10 @@ void Collector::wait_for_cycle() noexcept {
     native([&] {
       std::unique_lock lock(mutex_);
       ++waiting_;
-      const std::uint64_t ended = ended_;
       done_.wait_for(lock, std::chrono::milliseconds(1), [&] {
         return ended_ != ended || !requested_.load(std::memory_order_acquire);
       });
+      over = ended_ != ended;
       --waiting_;
     });
   }

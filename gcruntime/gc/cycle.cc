@@ -49,7 +49,7 @@ CycleResult Cycle::run(const CycleOptions& options) {
   } else {
     run_beside();
   }
-  result_.marked_objects = marker.stats().objects;
+  result_.marked_objects += marker.stats().objects;
   marker_ = nullptr;
   return result_;
 }
@@ -76,6 +76,7 @@ void Cycle::run_beside() {
   gc::rounds.open.store(0, std::memory_order_relaxed);
   marking.end();
   result_.marked_bytes = marking.marked_bytes() + marker_->stats().marked_bytes;
+  result_.marked_objects = marking.marked_objects();
 
 #if defined(TAILRACE_VERIFY)
   constexpr bool kCheck = true;
@@ -84,7 +85,8 @@ void Cycle::run_beside() {
 #endif
   if (kCheck) {
     world.stop();
-    world.return_all_spans();
+    world.hand_over_all();
+    marker_->drain();  // [gc.off]
     check(0, /*all_scanned=*/false);
     world.start();
   }
@@ -92,6 +94,9 @@ void Cycle::run_beside() {
   const std::uint32_t generation = heap::end_marking();
   world.handshake({.phase = kPhaseOff, .return_spans = true, .generation = generation}, nullptr,
                   nullptr, false);
+  // [gc.off] A word that was no reference may have been shaded after the last round (the padding of a new
+  // fiber's captures): nobody else can reach what it led to, but what is marked has marked children.
+  if (!MarkQueue::instance().drained()) marker_->drain();
   heap::allow_sweep();
   result_.marked_bytes += world.shaded_bytes();
   result_.live_bytes = result_.marked_bytes + world.allocated_black_bytes();
@@ -106,7 +111,7 @@ void Cycle::run_stopped() {
   world.stop();
   const std::int64_t stopped_ns = os::now_ns();
   // From here to start(): no malloc, no stdio; see mutator.h.
-  world.return_all_spans();
+  world.hand_over_all();
   mark_roots();
   world.for_each_stack(
       [](void* marker, const void* low, const void* high) {
@@ -221,13 +226,17 @@ TAILRACE_NO_SANITIZE void Cycle::copy_parked(void* cycle, const void* low, const
 void Cycle::scan_parked(std::uint64_t round) {
   World& world = World::instance();
   world.begin_round();
-  for (bool more = true; more;) {
+  unsigned busy = 0;
+  for (StackSource::Walk walk = StackSource::Walk::kMore; walk != StackSource::Walk::kDone;) {
     copied_ = 0;
-    more = world.scan_parked(round, copy_parked, this);
-    if (copied_ != 0) {
-      found_ += marker_->scan_stack(copy_, copy_ + copied_);
-    } else if (more) {
-      ::sched_yield();  // somebody resumes the next one just now
+    walk = world.scan_parked(round, copy_parked, this);
+    if (copied_ != 0) found_ += marker_->scan_stack(copy_, copy_ + copied_);
+    if (walk != StackSource::Walk::kBusy) continue;
+    // Somebody is at the switch to it, for a microsecond; or has lost its processor there.
+    if (++busy % 64 != 0) {
+      __builtin_ia32_pause();
+    } else {
+      ::sched_yield();
     }
   }
 }

@@ -19,28 +19,18 @@ class GreyBuffer {
   void push(std::uintptr_t slot) noexcept {
     slots_[count_++] = slot;
     if (count_ == kSlots) [[unlikely]]
-      hand_over(MarkQueue::instance());
+      flush(MarkQueue::instance());
   }
   bool empty() const noexcept { return count_ == 0; }
-  // Hands everything to the markers. How many objects were pushed since the last flush, those included that
-  // a full buffer had handed over by itself: zero means that the thread turned nothing grey.
-  std::size_t flush(MarkQueue& queue) noexcept {
-    hand_over(queue);
-    const std::size_t pushed = pushed_;
-    pushed_ = 0;
-    return pushed;
-  }
-
- private:
-  void hand_over(MarkQueue& queue) noexcept {
+  // Hands everything to the markers.
+  void flush(MarkQueue& queue) noexcept {
     if (count_ == 0) return;
     queue.add(slots_, count_);
-    pushed_ += count_;
     count_ = 0;
   }
 
+ private:
   std::size_t count_ = 0;
-  std::size_t pushed_ = 0;  // handed over since the last flush
   std::uintptr_t slots_[kSlots];
 };
 

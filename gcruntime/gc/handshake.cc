@@ -1,9 +1,11 @@
 // The handshake, both sides; mutator.h has the protocol [gc.handshake].
 #include <linux/futex.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <ctime>
+#include <optional>
 #include <utility>
 
 #include "gcruntime/base/mutant.h"
@@ -170,8 +172,11 @@ std::size_t World::handshake(const Handshake& what, ScanCopy scan, void* scanner
   // [gc.handshake] A1.
   stop_request.store(kAskAnswer, std::memory_order_seq_cst);
   // [gc.shared] First those who run, then those in native scopes: what one who runs has written to the
-  // stack of a thread that waits for it is seen there, if it was not seen on its own.
-  wait_for_all([this](Mutator& each) { return is_native(each) || has_answered(each); });
+  // stack of a thread that has waited for it all the time is seen there, if it was not seen on its own.
+  const std::uint64_t number = asked_number_.load(std::memory_order_relaxed);
+  wait_for_all([number](Mutator& each) {
+    return is_native(each) || each.answered_.load(std::memory_order_acquire) == number;
+  });
   wait_for_all([this](Mutator& each) { return has_answered(each); });
   // Relaxed: who still reads the request finds that it has answered.
   stop_request.store(0, std::memory_order_relaxed);
@@ -195,6 +200,7 @@ void World::begin_round() {
 
 TAILRACE_NO_SANITIZE void enter_stack(Mutator& self, std::atomic<std::uint64_t>& scan,
                                       const void* low, const void* high, bool shared) noexcept {
+  std::optional<HoldTimer> timer;
   std::int64_t begin_ns = 0;
   // Acquire: pairs with who gives up a claim: it has read the stack.
   std::uint64_t word = scan.load(std::memory_order_acquire);
@@ -203,8 +209,16 @@ TAILRACE_NO_SANITIZE void enter_stack(Mutator& self, std::atomic<std::uint64_t>&
   for (;;) {
     if (ScanWord::state(word) == ScanWord::kClaimed &&
         !base::mutant(base::Mutant::kClaimNotAwaited)) {
-      if (begin_ns == 0) begin_ns = os::now_ns();
-      __builtin_ia32_pause();
+      if (begin_ns == 0) {
+        begin_ns = os::now_ns();
+        timer.emplace(HoldKind::kClaim);
+      }
+      // A copy of one stack; or the claimer has lost its processor.
+      if (os::now_ns() - begin_ns < 20'000) {
+        __builtin_ia32_pause();
+      } else {
+        ::sched_yield();
+      }
       word = scan.load(std::memory_order_acquire);
       continue;
     }
@@ -213,7 +227,8 @@ TAILRACE_NO_SANITIZE void enter_stack(Mutator& self, std::atomic<std::uint64_t>&
     const std::uint64_t first = rounds.first.load(std::memory_order_relaxed);
     const bool clean =
         ScanWord::state(word) == ScanWord::kClean && ScanWord::round(word) >= first && !shared;
-    lacks = round != 0 && ScanWord::round(word) != round && !clean;
+    // A frame that others write to may have got something since this round's scan too.
+    lacks = round != 0 && !clean && (shared || ScanWord::round(word) != round);
     // What is clean could be scanned here without finding anything, and counts as scanned.
     std::uint64_t next =
         ScanWord::pack(round != 0 && clean ? round : ScanWord::round(word), ScanWord::kRan);
@@ -228,7 +243,7 @@ TAILRACE_NO_SANITIZE void enter_stack(Mutator& self, std::atomic<std::uint64_t>&
     }
   }
   if (lacks) {
-    if (begin_ns == 0) begin_ns = os::now_ns();
+    if (!timer) timer.emplace(HoldKind::kClaim);
     const auto* at = static_cast<const volatile std::uintptr_t*>(low);
     const auto* end = static_cast<const volatile std::uintptr_t*>(high);
     for (; at < end; ++at) internal::shade_conservatively(self, *at);
@@ -237,18 +252,19 @@ TAILRACE_NO_SANITIZE void enter_stack(Mutator& self, std::atomic<std::uint64_t>&
                                                                             : ScanWord::kRan),
                std::memory_order_release);
   }
-  if (begin_ns != 0) note_hold(HoldKind::kClaim, os::now_ns() - begin_ns);
 }
 
-bool World::scan_parked(std::uint64_t round, StackSource::Visit visit, void* visitor) {
+StackSource::Walk World::scan_parked(std::uint64_t round, StackSource::Visit visit, void* visitor) {
   // The lock for each part only: threads come and go meanwhile. A source that comes has no stack that was
   // there when the round began.
   const std::lock_guard guard(mutex_);
   for (; next_source_ < kMaxSources; ++next_source_) {
     StackSource* const source = sources_[next_source_];
-    if (source != nullptr && source->scan_some(round, visit, visitor)) return true;
+    if (source == nullptr) continue;
+    const StackSource::Walk walk = source->scan_some(round, visit, visitor);
+    if (walk != StackSource::Walk::kDone) return walk;
   }
-  return false;
+  return StackSource::Walk::kDone;
 }
 
 bool World::has_idle_thread() {
@@ -262,8 +278,9 @@ bool World::has_idle_thread() {
   return !any;
 }
 
-void World::return_all_spans() {
+void World::hand_over_all() {
   for_each_mutator([](Mutator& each) {
+    each.greys.flush(MarkQueue::instance());
     heap::return_cache(each.cache);
     each.cache.flushed_bytes = all_bytes(each.cache.counts);
   });

@@ -134,9 +134,11 @@ void set_preemption_measured(bool measured) noexcept {
 }
 
 HoldTimer::HoldTimer(HoldKind kind) noexcept
-    : begin_ns_(os::now_ns()),
+    : begin_ns_(0),
       preemptions_(preemption_measured.load(kRelaxed) ? preemptions() : -1),
-      kind_(kind) {}
+      kind_(kind) {
+  begin_ns_ = os::now_ns();  // the system call before is no part of it
+}
 
 HoldTimer::~HoldTimer() {
   const std::int64_t ns = os::now_ns() - begin_ns_;

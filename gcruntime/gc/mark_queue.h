@@ -77,10 +77,10 @@ class MarkQueue {
 
   // Relaxed, all of these: advice when to give and when to look again; a late look costs a moment of idling.
   bool has_chunks() const noexcept { return chunks_.load(std::memory_order_relaxed) != 0; }
-  // Somebody waits and there is nothing to take.
-  bool wanted() const noexcept {
-    return hungry_.load(std::memory_order_relaxed) != 0 && !has_chunks();
-  }
+  // There is nothing to take for who comes by.
+  bool wanted() const noexcept { return !has_chunks(); }
+  // Somebody waits for it.
+  bool hungry() const noexcept { return hungry_.load(std::memory_order_relaxed) != 0; }
   void begin_hunger() noexcept { hungry_.fetch_add(1, std::memory_order_relaxed); }
   void end_hunger() noexcept { hungry_.fetch_sub(1, std::memory_order_relaxed); }
 

@@ -13,6 +13,8 @@ namespace tailrace::gc {
 namespace {
 
 constexpr std::int64_t kPatienceNs = 20'000;  // for other markers to give something away
+// Entries that a marker has when it puts half of them where others may find them.
+constexpr std::uint32_t kWorthGiving = 16;
 constexpr std::int64_t kForEverNs = INT64_MAX;
 
 }  // namespace
@@ -79,7 +81,9 @@ void Marker::share() noexcept {
     spare_ = nullptr;
     return;
   }
-  if (chunk_ == nullptr || chunk_->count < 2) return;
+  // For workers that may come by, of what is worth it; for one that waits, of anything.
+  const std::uint32_t least = queue_.hungry() ? 2 : kWorthGiving;
+  if (chunk_ == nullptr || chunk_->count < least) return;
   MarkQueue::Chunk* half = spare_ != nullptr ? spare_ : queue_.take_empty();
   spare_ = nullptr;
   half->count = chunk_->count / 2;
@@ -190,6 +194,8 @@ bool Marker::wait_for_chunk(std::int64_t give_up_ns) noexcept {
 }
 
 bool Marker::run(std::int64_t deadline_ns) noexcept {
+  // Not counted in without an entry: whoever looks would take the queue for busy.
+  if (!entered_ && !wait_for_chunk(std::min(os::now_ns() + kPatienceNs, deadline_ns))) return true;
   for (;;) {
     enter();
     if (!mark_local(deadline_ns)) {

@@ -37,6 +37,7 @@ void Marking::begin(const Limits& limits, std::int64_t now_ns) noexcept {
   limits_ = limits;
   budget_.begin(now_ns);
   marked_bytes_.store(0, std::memory_order_relaxed);
+  marked_objects_.store(0, std::memory_order_relaxed);
   workers_ns_.store(0, std::memory_order_relaxed);
   assist_ns_.store(0, std::memory_order_relaxed);
   last_slice_ns_.store(now_ns, std::memory_order_relaxed);
@@ -52,6 +53,7 @@ void Marking::end() noexcept {
 
 void Marking::note(const Marker& marker) noexcept {
   marked_bytes_.fetch_add(marker.stats().marked_bytes, std::memory_order_relaxed);
+  marked_objects_.fetch_add(marker.stats().objects, std::memory_order_relaxed);
 }
 
 void Marking::drain(Marker& marker, bool hurry, Share share, void* argument) noexcept {
@@ -79,8 +81,7 @@ void Marking::drain(Marker& marker, bool hurry, Share share, void* argument) noe
 
 std::int64_t Marking::slice(bool assist) noexcept {
   if (!assist && !budget_.allows()) return 0;
-  // Nothing to be had; a marker that came and went would make a round look busy.
-  if (MarkQueue::instance().drained()) return 0;
+  if (!MarkQueue::instance().has_chunks()) return 0;
   std::int64_t took_ns = 0;
   native([&] {
     // Seq_cst: end() sees this slice, or this sees that none is wanted.
@@ -89,11 +90,11 @@ std::int64_t Marking::slice(bool assist) noexcept {
       const std::int64_t begin_ns = os::now_ns();
       Marker marker;
       marker.run(begin_ns + MarkBudget::kSliceNs);
+      const std::int64_t end_ns = os::now_ns();
+      budget_.spend(end_ns - begin_ns);
       if (marker.stats().objects != 0 || marker.stats().marked_bytes != 0) {
-        const std::int64_t end_ns = os::now_ns();
         took_ns = end_ns - begin_ns;
         last_slice_ns_.store(end_ns, std::memory_order_relaxed);
-        budget_.spend(took_ns);
         (assist ? assist_ns_ : workers_ns_).fetch_add(took_ns, std::memory_order_relaxed);
         note(marker);
       }

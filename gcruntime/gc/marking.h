@@ -33,6 +33,9 @@ class Marking {
   std::uint64_t marked_bytes() const noexcept {
     return marked_bytes_.load(std::memory_order_relaxed);
   }
+  std::uint64_t marked_objects() const noexcept {
+    return marked_objects_.load(std::memory_order_relaxed);
+  }
   std::int64_t workers_ns() const noexcept { return workers_ns_.load(std::memory_order_relaxed); }
   std::int64_t assist_ns() const noexcept { return assist_ns_.load(std::memory_order_relaxed); }
 
@@ -50,6 +53,7 @@ class Marking {
   // Relaxed: advice and sums; read when no slice is under way.
   std::atomic<std::int64_t> last_slice_ns_{0};
   std::atomic<std::uint64_t> marked_bytes_{0};
+  std::atomic<std::uint64_t> marked_objects_{0};  // scanned
   std::atomic<std::int64_t> workers_ns_{0};
   std::atomic<std::int64_t> assist_ns_{0};
 };

@@ -191,10 +191,11 @@ class StackSource {
   // Of these, in a cycle that marks beside: those that have not run since their scan, nor been written to.
   virtual void for_each_clean_stack(Visit visit, void* visitor) noexcept = 0;
   // [gc.scan] While it runs: visits, each under a claim, the parked stacks that the round lacks; some at
-  // a time, false when it has been through all. Those that others may write to by reference (a fiber that
-  // joins, or waits for a blocking call) come last, and in every round.
+  // a time. kBusy: the next one is being resumed just now. Those that others may write to by reference
+  // [gc.shared] come last, and in every round, unless they are resumed before.
+  enum class Walk { kDone, kMore, kBusy };
   virtual void begin_round() noexcept = 0;
-  virtual bool scan_some(std::uint64_t round, Visit visit, void* visitor) noexcept = 0;
+  virtual Walk scan_some(std::uint64_t round, Visit visit, void* visitor) noexcept = 0;
   // Some thread of its has nothing to run, so that marking beside it takes nobody's processor.
   virtual bool has_idle_thread() const noexcept = 0;
   // For MemStats: bytes in use and in all, resident estimate.

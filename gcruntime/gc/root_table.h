@@ -7,7 +7,7 @@
 namespace tailrace::gc {
 
 using VisitRoot = void (*)(void* visitor, void* object);
-// With the world stopped: every non-null root.
+// Every non-null root, as the table stands; roots may be written meanwhile.
 void for_each_root(VisitRoot visit, void* visitor) noexcept;
 std::size_t root_table_bytes() noexcept;
 

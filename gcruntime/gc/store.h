@@ -69,24 +69,20 @@ TAILRACE_ALWAYS_INLINE void store_range(void* destination, const void* source,
   check_may_touch();
   auto* to = static_cast<std::uintptr_t*>(destination);
   auto* from = const_cast<std::uintptr_t*>(static_cast<const std::uintptr_t*>(source));
-  // [gc.barrier] With the barrier on each value is shaded as it is moved. One that finds it off
-  // and then on has been overtaken by the first handshake, and no stack is scanned before the second:
-  // what the destination holds is shaded now, and whoever has read it meanwhile is scanned later.
-  const bool marking = base::barrier_on();
+  // [gc.barrier] Each value is shaded as it is moved: a test behind the loop would shade what the
+  // destination holds by then, and not what another fiber may have read from it.
   const auto move_word = [&](std::size_t i) {
     // Relaxed load: the words are the mutator's own. Release store: as in store().
     const std::uintptr_t value =
         std::atomic_ref<std::uintptr_t>(from[i]).load(std::memory_order_relaxed);
     std::atomic_ref<std::uintptr_t>(to[i]).store(value, std::memory_order_release);
-    if (marking) [[unlikely]]
-      barrier_after_store(reinterpret_cast<const void*>(value));
+    barrier_after_store(reinterpret_cast<const void*>(value));
   };
   if (to <= from) {
     for (std::size_t i = 0; i < words; ++i) move_word(i);
   } else {
     for (std::size_t i = words; i-- > 0;) move_word(i);
   }
-  if (!marking) barrier_after_write(to, words * sizeof(std::uintptr_t));
 }
 
 // Zeroes words that a container vacates, so that they keep nothing alive.

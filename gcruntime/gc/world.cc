@@ -43,8 +43,9 @@ constexpr std::int64_t kLetPassNs = 1'000'000;
 constexpr std::size_t kSignalStackBytes = 64 * 1024;
 // Of address space, for a copy of the largest fiber's or the thread's own stack. Threads may be given
 // stacks without a bound.
-constexpr std::size_t kLeastCopyBytes = std::size_t{16} << 20;
-constexpr std::size_t kMostCopyBytes = std::size_t{256} << 20;
+// (TSan's shadow of it is cleared when a thread ends, page by page.)
+constexpr std::size_t kLeastCopyBytes = std::size_t{TAILRACE_TSAN ? 2 : 16} << 20;
+constexpr std::size_t kMostCopyBytes = std::size_t{TAILRACE_TSAN ? 2 : 256} << 20;
 
 int stop_signal() { return SIGRTMIN + 5; }
 
@@ -109,6 +110,11 @@ void World::attach_current_thread() {
   TAILRACE_CHECK(self->copy_ != nullptr,
                  "no address space for a copy of a thread's stack: raise ulimit -v");
   self->copy_capacity_ = copy_bytes / sizeof(std::uintptr_t);
+  // What most stacks need is there before the first answer: a page that it touches anew costs it 10 us.
+  constexpr std::size_t kReadyBytes = 32 * 1024;
+  for (std::size_t at = 0; at < std::min(copy_bytes, kReadyBytes); at += os::kPageBytes) {
+    reinterpret_cast<volatile char*>(self->copy_)[at] = 0;
+  }
   self->phase_ = base::phase_of_this_thread();
   self->thread_id_ = static_cast<int>(::syscall(SYS_gettid));
 

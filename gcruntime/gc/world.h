@@ -54,13 +54,14 @@ class World {
     allocated_black_bytes_.store(0, std::memory_order_relaxed);
   }
 
-  // A part of the sources' parked stacks, under claims [gc.scan]; false when all have been visited.
+  // A part of the sources' parked stacks, under claims [gc.scan].
   void begin_round();
-  bool scan_parked(std::uint64_t round, StackSource::Visit visit, void* visitor);
+  StackSource::Walk scan_parked(std::uint64_t round, StackSource::Visit visit, void* visitor);
   // Marking beside the threads takes nobody's processor.
   bool has_idle_thread();
-  // With the world stopped: spans of all caches go back, and `generation` is everybody's from here on.
-  void return_all_spans();
+  // With the world stopped: spans of all caches go back, and what was shaded goes to the markers;
+  // `generation` is everybody's from here on.
+  void hand_over_all();
   void adopt_generation(std::uint32_t generation);
 
   // With the world stopped.

@@ -34,7 +34,7 @@ class NoStacks : public StackSource {
  public:
   void for_each_clean_stack(Visit, void*) noexcept override {}
   void begin_round() noexcept override {}
-  bool scan_some(std::uint64_t, Visit, void*) noexcept override { return false; }
+  Walk scan_some(std::uint64_t, Visit, void*) noexcept override { return Walk::kDone; }
   bool has_idle_thread() const noexcept override { return true; }
   void stack_bytes(std::uint64_t&, std::uint64_t&) const noexcept override {}
 

@@ -153,8 +153,8 @@ void check_may_block();
 }  // namespace internal
 
 // Suspends while f runs on a thread of the pool; returns its result, or throws what it threw. f may
-// touch managed memory and use the caller's variables; it must neither suspend nor spawn, as it is
-// on no fiber. A stop of the collector interrupts its system calls as signals do (they restart, or
+// touch managed memory and use the caller's variables (a managed pointer that it writes there is a
+// gc::Member [gc.shared]); it must neither suspend nor spawn, as it is on no fiber. A stop of the collector interrupts its system calls as signals do (they restart, or
 // fail with EINTR); long ones that touch nothing managed stand better in a gc::native scope. On a
 // thread without a fiber f just runs.
 template <typename F>

@@ -69,6 +69,8 @@ struct Element {
       }
       gc::store_range(to, from, sizeof(T) / 8);
     } else {
+      // Shaded before, as the move may leave nothing behind for the next answer to show.
+      if constexpr (kScanned) gc::barrier_after_write(from, sizeof(T));
       ::new (to) T(std::move(*static_cast<T*>(from)));
       if constexpr (kScanned && kWholeWords) gc::store_range(to, to, sizeof(T) / 8);
     }

@@ -1,0 +1,3 @@
+module tailrace.example/peers/go_holds
+
+go 1.22
