@@ -17,7 +17,6 @@ namespace {
 
 using gc::ScanWord;
 using gc::test::make_node;
-using gc::test::Node;
 
 bool marked(const void* object) {
   return heap::find_object(reinterpret_cast<std::uintptr_t>(object)).marked();

@@ -35,7 +35,7 @@ void log_number(std::int64_t number) {
 // Holds something outside the heap.
 struct File {
   using finalized = void;
-  explicit File(std::int64_t number_) : number(number_) {}
+  explicit File(std::int64_t the_number) : number(the_number) {}
   ~File() {
     if (Node* node = friend_node.get()) log_number(node->value);
     log_number(number);
@@ -49,7 +49,7 @@ BOOST_DESCRIBE_STRUCT(File, (), (number, path, friend_node, other))
 
 // Without pointers, and by the trait.
 struct Handle {
-  explicit Handle(std::int64_t number_) : number(number_) {}
+  explicit Handle(std::int64_t the_number) : number(the_number) {}
   ~Handle() { log_number(number); }
   std::int64_t number;
 };
@@ -234,7 +234,7 @@ TEST_F(FinalizerTest, WhatARunnerLeftTheThreadRuns) {
 // Makes the next of its kind when it dies.
 struct Heir {
   using finalized = void;
-  explicit Heir(std::int64_t left_) : left(left_) {}
+  explicit Heir(std::int64_t the_left) : left(the_left) {}
   ~Heir() {
     log_number(left);
     for (int i = 0; i < 1000; ++i) node = test::make_node(i);

@@ -25,6 +25,7 @@ constexpr std::int64_t kHoldNs = 250'000;
 std::uint64_t all_bytes(const AllocCounts& counts) { return counts.bytes + counts.large_bytes; }
 
 // By an instruction, as sanitizers watch memcpy: a stack has red zones of theirs in it.
+// NOLINTNEXTLINE(readability-non-const-parameter): the instruction writes there
 TAILRACE_ALWAYS_INLINE void copy_words(std::uintptr_t* to, std::uintptr_t from,
                                        std::size_t count) noexcept {
   asm volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(count) : : "memory");

@@ -84,7 +84,9 @@ Tree* make_tree(int depth) {
 }
 
 void* make_shape(std::string_view shape, std::size_t mib) {
-  const auto depth = [mib](std::size_t slot) { return std::bit_width((mib << 20) / slot) - 1; };
+  const auto depth = [mib](std::size_t slot) {
+    return static_cast<int>(std::bit_width((mib << 20) / slot)) - 1;
+  };
   if (shape == "random") return make_random(mib);
   if (shape == "tree64") return make_tree<Tree64>(depth(64));
   if (shape == "tree32") return make_tree<Tree32>(depth(32));

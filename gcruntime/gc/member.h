@@ -43,8 +43,11 @@ class Member {
   }
   // NOLINTEND(google-explicit-constructor)
   Member& operator=(const Member& other) noexcept {
-    if (base::mutant(base::Mutant::kHoistedTest)) return assign_hoisted(other);
-    store(&slot_, other.get());
+    if (base::mutant(base::Mutant::kHoistedTest)) {
+      assign_hoisted(other);
+    } else {
+      store(&slot_, other.get());
+    }
     return *this;
   }
   template <typename U>
@@ -73,13 +76,12 @@ class Member {
 
  private:
   // The mutant: what a compiler would do that moves the test above the load.
-  Member& assign_hoisted(const Member& other) noexcept {
+  void assign_hoisted(const Member& other) noexcept {
     const bool marking = base::barrier_on();
     base::mutant_delay(2, 8);
     T* const object = other.get();
     std::atomic_ref<T*>(slot_).store(object, std::memory_order_release);
     if (marking) barrier_after_store(object);
-    return *this;
   }
 
   [[no_unique_address]] internal::HandlePlace<Member> place_;
