@@ -33,11 +33,7 @@ namespace {
 
 // [gc.black] In a section, so the answer stays true to its end.
 bool black() noexcept {
-  if (base::mutant(base::Mutant::kNoBlackAllocation)) {
-    // Not where the heap would tell: torture is to.
-    return mutator()->cache.generation != heap::generation();
-  }
-  return base::phase() >= kPhaseBlack;
+  return base::phase() >= kPhaseBlack && !base::mutant(base::Mutant::kNoBlackAllocation);
 }
 
 // In the section: a slot of a refilled cache. If no memory can be had, runs a cycle and tries once more;

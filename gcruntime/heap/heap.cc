@@ -8,6 +8,7 @@
 #include "gcruntime/heap/heap.h"
 
 #include "gcruntime/base/check.h"
+#include "gcruntime/base/mutant.h"
 #include "gcruntime/heap/pages.h"
 #include "gcruntime/heap/poison.h"
 #include "gcruntime/heap/slots.h"
@@ -65,9 +66,10 @@ void prefetch_slots(const CacheSlot& slot, std::size_t slot_bytes) noexcept {
 // they do not have.
 void check_generation(const WorkerCache& cache, bool black) noexcept {
   // Relaxed: the thread's phase and its generation change in one answer.
-  TAILRACE_CHECK(
-      black || cache.generation == sweep_state.generation.load(std::memory_order_relaxed),
-      "a thread allocates unmarked objects in an ended generation");
+  TAILRACE_CHECK(black ||
+                     cache.generation == sweep_state.generation.load(std::memory_order_relaxed) ||
+                     base::mutant(base::Mutant::kNoBlackAllocation),
+                 "a thread allocates unmarked objects in an ended generation");
 }
 
 // In the order of [heap.crowded], with what is still unswept taken for what it will be. The span that is used
