@@ -36,7 +36,8 @@ bool begin_shading(Mutator* self) noexcept {
   enter_section();
   // Read again: a handshake may have been answered since the test, and a late shade must not set a mark
   // for the next cycle.
-  if (base::phase() != kPhaseOff) return true;
+  const std::uint8_t phase = base::phase();
+  if (phase != kPhaseOff && phase != kPhaseLeaving) return true;
   leave_section();
   return false;
 }

@@ -75,9 +75,14 @@ void Cycle::run_beside() {
   // Relaxed: who still sees the round open scans a stack once more.
   gc::rounds.open.store(0, std::memory_order_relaxed);
   marking.end();
-  result_.marked_bytes = marking.marked_bytes() + marker_->stats().marked_bytes;
   result_.marked_objects = marking.marked_objects();
 
+  // [gc.off] First the barrier, then the colour of what is allocated: with both in one, who is white already
+  // would hand a new object to who still shades, and its mark would live on into the next cycle.
+  world.handshake({.phase = kPhaseLeaving}, nullptr, nullptr, false);
+  // A word that was no reference may have been shaded after the last round (the padding of a new fiber's
+  // captures): nobody else can reach what it led to, but what is marked has marked children.
+  marker_->drain();
 #if defined(TAILRACE_VERIFY)
   constexpr bool kCheck = true;
 #else
@@ -86,19 +91,16 @@ void Cycle::run_beside() {
   if (kCheck) {
     world.stop();
     world.hand_over_all();
-    marker_->drain();  // [gc.off]
     check(0, /*all_scanned=*/false);
     world.start();
   }
-  // [gc.off] The spans at hand go back with the barrier: nobody sets a mark any more when the sweep begins.
+  // The spans at hand go back: nobody sets a mark any more when the sweep begins.
   const std::uint32_t generation = heap::end_marking();
   world.handshake({.phase = kPhaseOff, .return_spans = true, .generation = generation}, nullptr,
                   nullptr, false);
-  // [gc.off] A word that was no reference may have been shaded after the last round (the padding of a new
-  // fiber's captures): nobody else can reach what it led to, but what is marked has marked children.
-  if (!MarkQueue::instance().drained()) marker_->drain();
   heap::allow_sweep();
-  result_.marked_bytes += world.shaded_bytes();
+  result_.marked_bytes =
+      marking.marked_bytes() + marker_->stats().marked_bytes + world.shaded_bytes();
   result_.live_bytes = result_.marked_bytes + world.allocated_black_bytes();
   result_.end_ns = take_longest_hold_ns();
   // And begins the next cycle's: a hold ends after its answer was seen.

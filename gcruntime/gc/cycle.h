@@ -2,7 +2,7 @@
 //
 // [gc.cycle] Beside the service: the barrier on everywhere, then black allocation (two handshakes); roots;
 // rounds until nothing is grey and no stack shows anything white [gc.termination]; finalizers; the
-// cut-over of weak references; barrier off in one handshake that returns cached spans as well. The sweep
+// cut-over of weak references; barrier off, then white allocation and cached spans back (two handshakes). The sweep
 // follows in the background.
 #pragma once
 

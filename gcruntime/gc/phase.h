@@ -5,6 +5,7 @@
 //   1 barrier    every store of a managed pointer shades it
 //   2 black      and what is allocated is marked from birth
 //   3 cut-over   and a weak load of an unmarked object waits
+//   4 leaving    stores do nothing, allocation is black still [gc.off]
 // Rounds are numbered from 1 and never reused, over all cycles; a stack's scan word says in which one
 // it was scanned last.
 #pragma once
@@ -18,6 +19,7 @@ inline constexpr std::uint8_t kPhaseOff = 0;
 inline constexpr std::uint8_t kPhaseBarrier = 1;
 inline constexpr std::uint8_t kPhaseBlack = 2;
 inline constexpr std::uint8_t kPhaseCutOver = 3;
+inline constexpr std::uint8_t kPhaseLeaving = 4;
 
 // [gc.scan] The word of a stack that moves between threads (a fiber's): round << 2 | state.
 //   kRan      it ran since that round's scan, or at it

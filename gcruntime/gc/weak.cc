@@ -115,7 +115,7 @@ Look look_at(void* const* cell, void*& object) noexcept {
   object = word.load(std::memory_order_acquire);
   if (object == nullptr) return Look::kDecided;
   const std::uint8_t phase = base::phase();
-  if (phase == kPhaseOff) return Look::kDecided;
+  if (phase == kPhaseOff || phase == kPhaseLeaving) return Look::kDecided;
   if (phase != kPhaseCutOver) {
     shade_loaded(object);
     return Look::kDecided;
