@@ -36,6 +36,7 @@ enum class Mutant : unsigned char {
   kEpochLost,              // a fiber is taken for clean though it ran
   kChannelWithoutBarrier,  // what is written to another fiber's stack is not shaded
   kHandshakeSkipped,       // a round asks nobody for the running stacks
+  kOffInOne,               // the barrier and black allocation go off in one handshake
   kRescanFromQueues,       // later rounds look at fibers in queues, not at all fibers
 };
 

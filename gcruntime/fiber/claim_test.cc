@@ -16,20 +16,9 @@ namespace tailrace::fiber {
 namespace {
 
 using gc::ScanWord;
+using gc::test::ask_phase;
+using gc::test::is_marked;
 using gc::test::make_node;
-
-bool marked(const void* object) {
-  return heap::find_object(reinterpret_cast<std::uintptr_t>(object)).marked();
-}
-
-// From any thread: the phase of all threads. No cycle runs.
-void ask(std::uint8_t phase) {
-  gc::native([phase] {
-    std::thread([phase] {
-      gc::World::instance().handshake({.phase = phase}, nullptr, nullptr, false);
-    }).join();
-  });
-}
 
 // A round is open that no cycle has opened.
 class OpenRound {
@@ -64,12 +53,12 @@ class ClaimTest : public testing::Test {
   static std::uint64_t enter(std::uint64_t word, const std::array<void*, kWords>& words,
                              bool shared) {
     std::atomic<std::uint64_t> scan{word};
-    ask(gc::kPhaseBarrier);
+    ask_phase(gc::kPhaseBarrier);
     {
       const gc::Section section;
       gc::enter_stack(*gc::mutator(), scan, words.data(), words.data() + kWords, shared);
     }
-    ask(gc::kPhaseOff);
+    ask_phase(gc::kPhaseOff);
     return scan.load();
   }
 
@@ -82,7 +71,7 @@ TEST_F(ClaimTest, WhoResumesALateStackShowsIt) {
   EXPECT_EQ(enter(ScanWord::pack(kRound - 1, ScanWord::kClean), words, false),
             ScanWord::pack(kRound, ScanWord::kRan))
       << "clean, but in an earlier cycle";
-  EXPECT_TRUE(marked(words[0]));
+  EXPECT_TRUE(is_marked(words[0]));
 }
 
 TEST_F(ClaimTest, WhatTheRoundHasScannedIsNotScannedAgain) {
@@ -90,7 +79,7 @@ TEST_F(ClaimTest, WhatTheRoundHasScannedIsNotScannedAgain) {
   const std::array<void*, 1> words{make_node(1)};
   EXPECT_EQ(enter(ScanWord::pack(kRound, ScanWord::kClean), words, false),
             ScanWord::pack(kRound, ScanWord::kRan));
-  EXPECT_FALSE(marked(words[0]));
+  EXPECT_FALSE(is_marked(words[0]));
 }
 
 TEST_F(ClaimTest, WhatOthersMayHaveWrittenToIsScannedThoughItIsClean) {
@@ -99,23 +88,23 @@ TEST_F(ClaimTest, WhatOthersMayHaveWrittenToIsScannedThoughItIsClean) {
   const std::array<void*, 1> clean{make_node(1)};
   EXPECT_EQ(enter(ScanWord::pack(kRound, ScanWord::kClean), clean, false),
             ScanWord::pack(kRound + 1, ScanWord::kRan));
-  EXPECT_FALSE(marked(clean[0]));
+  EXPECT_FALSE(is_marked(clean[0]));
   const std::array<void*, 1> shared{make_node(2)};
   EXPECT_EQ(enter(ScanWord::pack(kRound, ScanWord::kClean), shared, true),
             ScanWord::pack(kRound + 1, ScanWord::kRan));
-  EXPECT_TRUE(marked(shared[0]));
+  EXPECT_TRUE(is_marked(shared[0]));
 }
 
 TEST_F(ClaimTest, WithNoRoundOpenNothingIsScanned) {
   const std::array<void*, 1> words{make_node(1)};
   EXPECT_EQ(enter(ScanWord::pack(kRound, ScanWord::kClean), words, false),
             ScanWord::pack(kRound, ScanWord::kRan));
-  EXPECT_FALSE(marked(words[0]));
+  EXPECT_FALSE(is_marked(words[0]));
 }
 
 TEST_F(ClaimTest, AClaimIsWaitedFor) {
   const OpenRound round(kRound);
-  ask(gc::kPhaseBarrier);
+  ask_phase(gc::kPhaseBarrier);
   std::atomic<std::uint64_t> scan{ScanWord::pack(kRound, ScanWord::kClaimed)};
   std::atomic<bool> entering{false};
   std::atomic<bool> entered{false};
@@ -136,7 +125,7 @@ TEST_F(ClaimTest, AClaimIsWaitedFor) {
     resumer.join();
   });
   EXPECT_EQ(scan.load(), ScanWord::pack(kRound, ScanWord::kRan));
-  ask(gc::kPhaseOff);
+  ask_phase(gc::kPhaseOff);
 }
 
 // --- The registry's side -------------------------------------------------------------------------
@@ -184,7 +173,7 @@ TEST_P(ClaimedFiberTest, AResumeWaitsUntilTheStackIsRead) {
       word = current()->scan.load();
     });
     ASSERT_TRUE(yield_until([&] { return parked.fiber.load() != nullptr; }));
-    ask(gc::kPhaseBarrier);
+    ask_phase(gc::kPhaseBarrier);
     gc::native([&] {
       std::thread waker([&] {
         while (!visitor.wake.load()) std::this_thread::yield();
@@ -205,7 +194,7 @@ TEST_P(ClaimedFiberTest, AResumeWaitsUntilTheStackIsRead) {
       waker.join();
     });
     handle.join();
-    ask(gc::kPhaseOff);
+    ask_phase(gc::kPhaseOff);
   });
   EXPECT_EQ(visitor.visits, 1u);
   EXPECT_FALSE(visitor.ran_inside);

@@ -17,7 +17,7 @@ constexpr std::uint64_t kFlushBytes = 32 * 1024;
 
 void flush_counts(Mutator& self, std::uint64_t at_least_bytes) noexcept {
   heap::WorkerCache& cache = self.cache;
-  const std::uint64_t allocated = cache.counts.bytes + cache.counts.large_bytes;
+  const std::uint64_t allocated = all_bytes(cache.counts);
   const std::uint64_t untold = allocated - cache.flushed_bytes;
   if (untold < at_least_bytes) return;
   cache.flushed_bytes = allocated;

@@ -3,6 +3,7 @@
 #include "gcruntime/gc/marker.h"
 #include "gcruntime/gc/mutator.h"
 #include "gcruntime/gc/phase.h"
+#include "gcruntime/gc/referents.h"
 #include "gcruntime/heap/page_map.h"
 
 namespace tailrace::gc {
@@ -70,14 +71,7 @@ TAILRACE_NO_SANITIZE TAILRACE_NOINLINE void shade_words(const void* words,
 }
 
 void shade_conservatively(Mutator& self, std::uintptr_t word) noexcept {
-  if (!heap::contains(word)) return;
-  const heap::ObjectPlace place = heap::find_object(word);
-  shade_place(self, place);
-  if ((word == place.slot || place.slot == 0) && heap::contains(word - 1)) {
-    // Past the end of the slot before, as in the marker's scan of stacks.
-    const heap::ObjectPlace before = heap::find_object(word - 1);
-    if (before.slot + before.slot_bytes == word) shade_place(self, before);
-  }
+  for_each_referent(word, [&](const heap::ObjectPlace& place) { shade_place(self, place); });
 }
 
 }  // namespace internal

@@ -19,6 +19,8 @@
 namespace tailrace::gc {
 namespace {
 
+using test::ask_phase;
+using test::is_marked;
 using test::make_node;
 using test::Node;
 
@@ -31,10 +33,6 @@ struct Holder {
 };
 BOOST_DESCRIBE_STRUCT(Holder, (), (member, atomic, vector, map, text))
 
-bool marked(const void* object) {
-  return heap::find_object(reinterpret_cast<std::uintptr_t>(object)).marked();
-}
-
 // The barrier is switched on by a handshake, without a cycle; what is marked here and queued is looked at by
 // the cycle at each test's end.
 class BarrierTest : public testing::Test {
@@ -45,30 +43,23 @@ class BarrierTest : public testing::Test {
     holder_ = make<Holder>();
   }
   ~BarrierTest() override {
-    ask(kPhaseOff);
+    ask_phase(kPhaseOff);
     collect();
     configure({});
-  }
-  static void ask(std::uint8_t phase) {
-    native([phase] {
-      std::thread([phase] {
-        World::instance().handshake({.phase = phase}, nullptr, nullptr, false);
-      }).join();
-    });
   }
 
   // `write` is given a new object.
   void expect_shaded(const char* what, const std::function<void(Node*)>& write) {
-    ask(kPhaseOff);
+    ask_phase(kPhaseOff);
     Node* unseen = make_node(1);
     write(unseen);
-    EXPECT_FALSE(marked(unseen)) << what << " with the barrier off";
+    EXPECT_FALSE(is_marked(unseen)) << what << " with the barrier off";
     Node* seen = make_node(2);
-    ask(kPhaseBarrier);
-    EXPECT_FALSE(marked(seen)) << what << " before it";
+    ask_phase(kPhaseBarrier);
+    EXPECT_FALSE(is_marked(seen)) << what << " before it";
     write(seen);
-    EXPECT_TRUE(marked(seen)) << what;
-    ask(kPhaseOff);
+    EXPECT_TRUE(is_marked(seen)) << what;
+    ask_phase(kPhaseOff);
   }
 
   const ThreadScope attached_;
@@ -96,10 +87,10 @@ TEST_F(BarrierTest, Atomics) {
     EXPECT_TRUE(holder->atomic.compare_exchange(expected, node));
   });
   Node* const node = make_node(3);
-  ask(kPhaseBarrier);
+  ask_phase(kPhaseBarrier);
   Node* wrong = nullptr;
   EXPECT_FALSE(holder->atomic.compare_exchange(wrong, node));
-  EXPECT_FALSE(marked(node)) << "nothing was stored";
+  EXPECT_FALSE(is_marked(node)) << "nothing was stored";
 }
 
 TEST_F(BarrierTest, Roots) {
@@ -121,7 +112,7 @@ TEST_F(BarrierTest, WhatAContainerMovesIsShaded) {
     holder->vector.push_back(node);
     holder->map.insert_or_assign(100 + i, node);
   }
-  ask(kPhaseBarrier);
+  ask_phase(kPhaseBarrier);
   while (holder->vector.size() < 1000) holder->vector.push_back(nullptr);
   for (const test::Disguised& node : nodes) {
     EXPECT_TRUE(heap::find_object(node.address()).marked()) << "growth";
@@ -136,7 +127,7 @@ TEST_F(BarrierTest, WhatAMapRehashesIsShaded) {
     nodes.emplace_back(node);
     holder->map.insert_or_assign(i, node);
   }
-  ask(kPhaseBarrier);
+  ask_phase(kPhaseBarrier);
   for (std::int64_t i = 100; i < 1100; ++i) holder->map.insert_or_assign(i, nullptr);
   for (const test::Disguised& node : nodes) {
     EXPECT_TRUE(heap::find_object(node.address()).marked()) << "rehash";
@@ -147,25 +138,25 @@ TEST_F(BarrierTest, Texts) {
   Holder* holder = holder_.get();
   const std::string long_text(100, 'x');
   const String text{std::string_view(long_text)};
-  ask(kPhaseBarrier);
-  EXPECT_FALSE(marked(text.view().data()));
+  ask_phase(kPhaseBarrier);
+  EXPECT_FALSE(is_marked(text.view().data()));
   holder->text = text;
-  EXPECT_TRUE(marked(text.view().data()));
+  EXPECT_TRUE(is_marked(text.view().data()));
 }
 
 TEST_F(BarrierTest, WordsThatSomethingElseHasWritten) {
   Node* words[3] = {make_node(1), nullptr, make_node(2)};
-  ask(kPhaseBarrier);
+  ask_phase(kPhaseBarrier);
   barrier_after_write(words, sizeof(words));
-  EXPECT_TRUE(marked(words[0]));
-  EXPECT_TRUE(marked(words[2]));
+  EXPECT_TRUE(is_marked(words[0]));
+  EXPECT_TRUE(is_marked(words[2]));
 }
 
 TEST_F(BarrierTest, AThreadThatIsNotAttachedHasNone) {
   Node* node = make_node(1);
-  ask(kPhaseBarrier);
+  ask_phase(kPhaseBarrier);
   native([&] { std::thread([&] { barrier_after_store(node); }).join(); });
-  EXPECT_FALSE(marked(node));
+  EXPECT_FALSE(is_marked(node));
 }
 
 }  // namespace

@@ -9,7 +9,9 @@
 
 #include "gcruntime/base/annotations.h"
 #include "gcruntime/base/check.h"
+#include "gcruntime/gc/finalizer.h"
 #include "gcruntime/gc/marker.h"
+#include "gcruntime/gc/referents.h"
 #include "gcruntime/gc/root_table.h"
 #include "gcruntime/gc/type_info.h"
 #include "gcruntime/gc/world.h"
@@ -74,12 +76,12 @@ class Checker {
 
   MarkCheck run(bool all_scanned) noexcept {
     totals_ = {};
-    for_each_root(
-        [](void* self, void* object) {
-          static_cast<Checker*>(self)->exact(reinterpret_cast<std::uintptr_t>(object),
-                                             {"a root", 0, nullptr, 0});
-        },
-        this);
+    const auto root = [](void* self, void* object) {
+      static_cast<Checker*>(self)->exact(reinterpret_cast<std::uintptr_t>(object),
+                                         {"a root", 0, nullptr, 0});
+    };
+    for_each_root(root, this);
+    for_each_finalizer_root(root, this);
     drain();
     const auto certain = [](void* self, const void* low, const void* high) {
       static_cast<Checker*>(self)->scan_stack(low, high, true);
@@ -138,25 +140,11 @@ class Checker {
     reach(place, parent, value);
   }
 
-  // Any word. As in the marker: into a slot, or just behind one.
-  template <typename Found>
-  void conservative(std::uintptr_t word, Found&& found) noexcept {
-    if (!heap::contains(word)) return;
-    const heap::ObjectPlace place = heap::find_object(word);
-    if (place.slot != 0 && place.allocated()) found(place);
-    if ((word == place.slot || place.slot == 0) && heap::contains(word - 1)) {
-      const heap::ObjectPlace before = heap::find_object(word - 1);
-      if (before.slot != 0 && before.slot + before.slot_bytes == word && before.allocated()) {
-        found(before);
-      }
-    }
-  }
-
   TAILRACE_NO_SANITIZE void scan_stack(const void* low, const void* high, bool certain) noexcept {
     const auto* const end = static_cast<const std::uintptr_t*>(high);
     for (const auto* at = static_cast<const std::uintptr_t*>(low); at < end; ++at) {
       ++totals_.stack_words;
-      conservative(*at, [&](const heap::ObjectPlace& place) {
+      for_each_referent(*at, [&](const heap::ObjectPlace& place) {
         if (!certain && !place.marked()) {
           ++totals_.suspects;
           return;
@@ -187,8 +175,8 @@ class Checker {
           if (!type.maybe) {
             exact(value, parent);
           } else {
-            conservative(value,
-                         [&](const heap::ObjectPlace& place) { reach(place, parent, value); });
+            for_each_referent(value,
+                              [&](const heap::ObjectPlace& place) { reach(place, parent, value); });
           }
         }
       }

@@ -35,8 +35,6 @@ std::int64_t unix_now_ns() {
   return static_cast<std::int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
 }
 
-std::uint64_t all_bytes(const AllocCounts& counts) { return counts.bytes + counts.large_bytes; }
-
 // A tenth over the goal: the price in memory of passing over spans that are more than half full.
 std::uint64_t roomy_bytes(std::uint64_t goal_bytes) {
   constexpr std::uint64_t kLeast = std::uint64_t{4} << 20;
@@ -84,8 +82,9 @@ int Collector::set_percent(int percent) {
 
 // The heap may grow by `percent` of what the last cycle found alive, and to 4 MiB times percent/100 in
 // any case. What was allocated while it ran is alive for all it knows, and mostly is not: that gives no
-// room to grow, or a cycle that was late would make the next one later. A cycle that marks beside the service begins before that, by what was allocated during the
-// last one and a quarter of it, at 70 % of the way at the earliest and 95 % at the latest (Go's bounds).
+// room to grow, or a cycle that was late would make the next one later. A cycle that marks beside the
+// service begins before that, by what was allocated during the last one and a quarter of it, at 70 % of the
+// way at the earliest and 95 % at the latest (Go's bounds).
 // The backstop, half as far again, holds whoever allocates faster than the collector marks.
 void Collector::set_trigger() noexcept {
   if (options_.percent < 0) {

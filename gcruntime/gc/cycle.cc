@@ -15,13 +15,12 @@
 #include "gcruntime/gc/weak.h"
 #include "gcruntime/heap/sweep.h"
 #include "gcruntime/os/clock.h"
-#include "gcruntime/os/reserved_memory.h"
 
 namespace tailrace::gc {
 namespace {
 
-// Of address space: a part of the walk is 16 stacks of at most 8 MiB.
-constexpr std::size_t kCopyBytes = std::size_t{256} << 20;
+// Of address space: a part of the walk is 64 KiB of stacks and one more, of at most 8 MiB.
+constexpr std::size_t kCopyBytes = std::size_t{16} << 20;
 // From then on fibers whose stacks show something white in every round are held.
 constexpr std::size_t kRoundsBeforeHolding = 8;
 
@@ -32,10 +31,7 @@ bool anything_weak() noexcept {
 
 }  // namespace
 
-Cycle::Cycle() {
-  copy_ = static_cast<std::uintptr_t*>(os::reserve_memory(kCopyBytes, os::kPageBytes));
-  TAILRACE_CHECK(copy_ != nullptr, "no address space for copies of parked stacks: raise ulimit -v");
-}
+Cycle::Cycle() { copy_.reserve(kCopyBytes); }
 
 CycleResult Cycle::run(const CycleOptions& options) {
   options_ = options;
@@ -59,10 +55,10 @@ void Cycle::run_beside() {
   Marking& marking = Marking::instance();
   const std::int64_t begin_ns = os::now_ns();
   if (!base::mutant(base::Mutant::kOneHandshake)) {
-    world.handshake({.phase = kPhaseBarrier}, nullptr, nullptr, false);
+    world.handshake({.phase = kPhaseBarrier});
   }
   // [gc.black] Every store shades by now, so what is born black may take white children.
-  world.handshake({.phase = kPhaseBlack, .blacken = true}, nullptr, nullptr, false);
+  world.handshake({.phase = kPhaseBlack, .blacken = true});
   result_.begin_ns = take_longest_hold_ns();
 
   // Relaxed: published with `open`.
@@ -79,7 +75,7 @@ void Cycle::run_beside() {
 
   // [gc.off] First the barrier, then the colour of what is allocated: with both in one, who is white already
   // would hand a new object to who still shades, and its mark would live on into the next cycle.
-  world.handshake({.phase = kPhaseLeaving}, nullptr, nullptr, false);
+  if (!base::mutant(base::Mutant::kOffInOne)) world.handshake({.phase = kPhaseLeaving});
   // A word that was no reference may have been shaded after the last round (the padding of a new fiber's
   // captures): nobody else can reach what it led to, but what is marked has marked children.
   marker_->drain();
@@ -96,8 +92,9 @@ void Cycle::run_beside() {
   }
   // The spans at hand go back: nobody sets a mark any more when the sweep begins.
   const std::uint32_t generation = heap::end_marking();
-  world.handshake({.phase = kPhaseOff, .return_spans = true, .generation = generation}, nullptr,
-                  nullptr, false);
+  world.handshake({.phase = kPhaseOff, .return_spans = true, .generation = generation});
+  // Or the next cycle would find the grey, and with it what the mutant lost.
+  if (base::mutant(base::Mutant::kOffInOne)) marker_->drain();
   heap::allow_sweep();
   result_.marked_bytes =
       marking.marked_bytes() + marker_->stats().marked_bytes + world.shaded_bytes();
@@ -149,7 +146,7 @@ void Cycle::mark_roots() noexcept {
 void Cycle::cut_over() {
   MarkQueue& queue = MarkQueue::instance();
   const std::uint64_t given = queue.given();
-  World::instance().handshake({.phase = kPhaseCutOver}, nullptr, nullptr, false);
+  World::instance().handshake({.phase = kPhaseCutOver});
   // Acquire: pairs with who shades. It was cleared when the last, clean round began.
   if (grey_appeared.load(std::memory_order_acquire) || queue.given() != given) {
     mark_rounds(kPhaseCutOver);
@@ -214,15 +211,9 @@ bool Cycle::scan_copy(void* cycle, const void* low, const void* high) {
 }
 
 // Under the claim: a copy, so that whoever wants to run the fiber waits for that only.
-TAILRACE_NO_SANITIZE void Cycle::copy_parked(void* cycle, const void* low, const void* high) {
-  auto* self = static_cast<Cycle*>(cycle);
-  const auto* from = static_cast<const std::uintptr_t*>(low);
-  std::size_t words = static_cast<std::size_t>(static_cast<const std::uintptr_t*>(high) - from);
-  TAILRACE_CHECK(words <= kCopyBytes / sizeof(std::uintptr_t) - self->copied_,
-                 "parked stacks are larger than their copy");
-  std::uintptr_t* to = self->copy_ + self->copied_;
-  self->copied_ += words;
-  asm volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(words) : : "memory");
+void Cycle::copy_parked(void* cycle, const void* low, const void* high) {
+  static_cast<Cycle*>(cycle)->copy_.append(reinterpret_cast<std::uintptr_t>(low),
+                                           reinterpret_cast<std::uintptr_t>(high));
 }
 
 void Cycle::scan_parked(std::uint64_t round) {
@@ -230,9 +221,9 @@ void Cycle::scan_parked(std::uint64_t round) {
   world.begin_round();
   unsigned busy = 0;
   for (StackSource::Walk walk = StackSource::Walk::kMore; walk != StackSource::Walk::kDone;) {
-    copied_ = 0;
+    copy_.clear();
     walk = world.scan_parked(round, copy_parked, this);
-    if (copied_ != 0) found_ += marker_->scan_stack(copy_, copy_ + copied_);
+    found_ += marker_->scan_stack(copy_.begin(), copy_.end());
     if (walk != StackSource::Walk::kBusy) continue;
     // Somebody is at the switch to it, for a microsecond; or has lost its processor there.
     if (++busy % 64 != 0) {

@@ -63,8 +63,7 @@ class Cycle {
   CycleResult result_;
   Marker* marker_ = nullptr;  // while it runs
   // Copies of parked stacks, one part of the walk at a time.
-  std::uintptr_t* copy_ = nullptr;
-  std::size_t copied_ = 0;
+  StackCopy copy_;
   std::uint64_t round_number_ = 0;  // of all cycles
   std::size_t found_ = 0;           // by this round's scans
 };

@@ -252,7 +252,6 @@ TEST_F(FinalizerTest, ADestructorMayAllocateAndMakeObjectsWithDestructors) {
 }
 
 TEST_F(FinalizerTest, ThreadsMakeAndDropBesideCycles) {
-  TAILRACE_SKIP_WITHOUT_STOP_SIGNALS();
   constexpr int kThreads = 3;
   constexpr std::int64_t kEach = 4000;
   const FinalizerStats before = read_finalizer_stats();

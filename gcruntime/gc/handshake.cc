@@ -4,6 +4,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <charconv>
 #include <ctime>
 #include <optional>
 #include <utility>
@@ -21,29 +23,6 @@ namespace tailrace::gc {
 namespace {
 
 constexpr std::int64_t kHoldNs = 250'000;
-
-std::uint64_t all_bytes(const AllocCounts& counts) { return counts.bytes + counts.large_bytes; }
-
-// By an instruction, as sanitizers watch memcpy: a stack has red zones of theirs in it.
-// NOLINTNEXTLINE(readability-non-const-parameter): the instruction writes there
-TAILRACE_ALWAYS_INLINE void copy_words(std::uintptr_t* to, std::uintptr_t from,
-                                       std::size_t count) noexcept {
-  asm volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(count) : : "memory");
-}
-
-TAILRACE_NO_SANITIZE void append(std::uintptr_t* copy, std::size_t capacity, std::size_t& copied,
-                                 std::uintptr_t low, std::uintptr_t high) noexcept {
-  low &= ~std::uintptr_t{7};
-  if (low >= high) return;
-  const std::size_t words = (high - low) / 8;
-  TAILRACE_CHECK_VALUE(
-      words <= capacity - copied,
-      "an attached thread uses more stack than the collector can copy: run it on a "
-      "smaller one; words:",
-      words);
-  copy_words(copy + copied, low, words);
-  copied += words;
-}
 
 }  // namespace
 
@@ -76,18 +55,13 @@ void World::act(Mutator& self) noexcept {
 }
 
 // [gc.scan] Marking reads the copy, so the thread waits for no marking.
-TAILRACE_NO_SANITIZE void World::show_stack(Mutator& self, std::uint64_t round) noexcept {
-  self.copied_ = 0;
-  append(self.copy_, self.copy_capacity_, self.copied_, self.scan_low_, self.stack_high_);
-  if (self.thread_frames_ != 0) {
-    append(self.copy_, self.copy_capacity_, self.copied_, self.thread_frames_,
-           self.thread_stack_high_);
-  }
+void World::show_stack(Mutator& self, std::uint64_t round) noexcept {
+  self.copy_.clear();
+  self.copy_.append(self.scan_low_, self.stack_high_);
+  if (self.thread_frames_ != 0) self.copy_.append(self.thread_frames_, self.thread_stack_high_);
   std::uintptr_t low = 0;
   std::uintptr_t high = 0;
-  if (signal_frame(self, low, high)) {
-    append(self.copy_, self.copy_capacity_, self.copied_, low, high);
-  }
+  if (signal_frame(self, low, high)) self.copy_.append(low, high);
   // Release: pairs with the walk over parked stacks. A claim that the walk has just made by mistake is
   // overwritten, and the walk withdraws it by a CAS.
   if (self.stack_scan_ != nullptr) {
@@ -164,6 +138,18 @@ bool World::has_answered(Mutator& each) noexcept {
   return true;
 }
 
+// Without stdio, which a stopped thread may be inside of.
+void World::say_late(int thread_id) noexcept {
+  static constexpr char kBegin[] = "tailrace: the collector has waited for 5 s for thread ";
+  static constexpr char kEnd[] = ": does it mask SIGRTMIN+5, or is it traced?\n";
+  char text[sizeof(kBegin) + sizeof(kEnd) + 12];
+  char* at = std::copy(kBegin, kBegin + sizeof(kBegin) - 1, text);
+  at = std::to_chars(at, at + 12, thread_id).ptr;
+  at = std::copy(kEnd, kEnd + sizeof(kEnd) - 1, at);
+  // Nothing can be done about a failed write.
+  if (::write(STDERR_FILENO, text, static_cast<std::size_t>(at - text)) < 0) return;
+}
+
 std::size_t World::handshake(const Handshake& what, ScanCopy scan, void* scanner, bool hold) {
   const std::lock_guard guard(mutex_);
   asked_ = what;
@@ -184,7 +170,7 @@ std::size_t World::handshake(const Handshake& what, ScanCopy scan, void* scanner
   if (scan == nullptr) return 0;
   std::size_t held = 0;
   for (Mutator* each = first_; each != nullptr; each = each->next_) {
-    const bool found = scan(scanner, each->copy_, each->copy_ + each->copied_);
+    const bool found = scan(scanner, each->copy_.begin(), each->copy_.end());
     each->hold_ = hold && found;
     if (each->hold_) ++held;
   }

@@ -7,6 +7,7 @@
 
 #include "gcruntime/base/annotations.h"
 #include "gcruntime/base/check.h"
+#include "gcruntime/gc/referents.h"
 #include "gcruntime/os/clock.h"
 
 namespace tailrace::gc {
@@ -127,20 +128,11 @@ bool Marker::mark_found(const heap::ObjectPlace& place) noexcept {
 }
 
 bool Marker::mark_conservatively(std::uintptr_t word) noexcept {
-  // A free slot's bits may be anything: only what is allocated is an object.
-  const auto shade_found = [this](const heap::ObjectPlace& place) {
-    if (place.slot == 0 || !place.allocated()) return false;
+  bool turned = false;
+  for_each_referent(word, [&](const heap::ObjectPlace& place) {
     ++stats_.conservative_hits;
-    return mark_found(place);
-  };
-  if (!heap::contains(word)) return false;
-  const heap::ObjectPlace place = heap::find_object(word);
-  bool turned = shade_found(place);
-  if ((word == place.slot || place.slot == 0) && heap::contains(word - 1)) {
-    // Past the end of the slot before? Compilers keep an array by its end alone.
-    const heap::ObjectPlace before = heap::find_object(word - 1);
-    if (before.slot + before.slot_bytes == word && shade_found(before)) turned = true;
-  }
+    turned |= mark_found(place);
+  });
   return turned;
 }
 

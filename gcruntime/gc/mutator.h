@@ -36,6 +36,7 @@
 #include "gcruntime/gc/grey_buffer.h"
 #include "gcruntime/gc/mem_stats.h"
 #include "gcruntime/gc/phase.h"
+#include "gcruntime/gc/stack_copy.h"
 #include "gcruntime/heap/worker_cache.h"
 
 namespace tailrace::gc {
@@ -51,7 +52,7 @@ class Mutator {
   GreyBuffer greys;
   std::uint64_t shaded_bytes = 0;
   AllocCounts counts() const noexcept { return cache.counts; }  // by the own thread
-  // By the own thread. Relaxed: it is the only one that makes it so.
+  // Relaxed: only the own thread makes it so; elsewhere a moment's reading.
   bool in_native_scope() const noexcept {
     return status_.load(std::memory_order_relaxed) == Status::kNative;
   }
@@ -93,9 +94,7 @@ class Mutator {
   std::atomic<std::uint64_t> answered_{0};
   volatile std::uint8_t* phase_ = nullptr;  // the thread's byte
   // What its answer to a round's handshake shows: words of stacks and registers, copied.
-  std::uintptr_t* copy_ = nullptr;
-  std::size_t copy_capacity_ = 0;  // words; of address space
-  std::size_t copied_ = 0;
+  StackCopy copy_;
   std::uint64_t black_from_bytes_ = 0;  // allocated when it began to allocate black
   bool hold_ = false;  // its stack outran the marker: holds still for a moment [gc.hold]
 

@@ -11,6 +11,7 @@
 #include "gcruntime/gc/make.h"
 #include "gcruntime/gc/member.h"
 #include "gcruntime/gc/mutator.h"
+#include "gcruntime/gc/world.h"
 #include "gcruntime/heap/page_map.h"
 #include "gcruntime/heap/span.h"
 
@@ -78,6 +79,15 @@ inline bool is_allocated(Disguised object) {
   };
   call_deep(look);
   return allocated;
+}
+
+inline bool is_marked(const void* object) {
+  return heap::find_object(reinterpret_cast<std::uintptr_t>(object)).marked();
+}
+// Puts all threads into that phase, without a cycle. From an attached thread; no cycle may run.
+inline void ask_phase(std::uint8_t phase) {
+  native(
+      [phase] { std::thread([phase] { World::instance().handshake({.phase = phase}); }).join(); });
 }
 
 // In a loop that is to be stopped anywhere, where that can be; see TAILRACE_SKIP_WITHOUT_STOP_SIGNALS.

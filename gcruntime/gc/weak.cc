@@ -34,55 +34,21 @@
 #include <atomic>
 #include <cstdint>
 #include <ctime>
-#include <mutex>
 
 #include "gcruntime/gc/barrier.h"
+#include "gcruntime/gc/cell_table.h"
 #include "gcruntime/gc/holds.h"
 #include "gcruntime/gc/phase.h"
 #include "gcruntime/heap/page_map.h"
-#include "gcruntime/os/reserved_memory.h"
 
 namespace tailrace::gc {
 namespace {
 
-constexpr std::size_t kChunkBytes = 64 * 1024;
 constexpr long kLookAgainNs = 20'000;
 
-struct Chunk {
-  Chunk* next;
-  void* cells[kChunkBytes / sizeof(void*) - 1];
-};
-static_assert(sizeof(Chunk) == kChunkBytes);
-
-// Guards the free cells. Taken inside sections only.
-constinit SectionLock table_lock;
-// Only ever grows. Release by add_chunk, acquire by the weak pass, which takes no lock.
-constinit std::atomic<Chunk*> chunks{nullptr};
-constinit void** free_cells = nullptr;
-constinit std::atomic<std::size_t> chunk_count{0};
+constinit CellTable table("no memory for the table of weak references");
 // Ended; who looks at a cell a second time steps on it too, without counting.
 constinit std::atomic<std::uint32_t> weak_passes{0};
-
-// A free cell holds the next one's address with the lowest bit set.
-void* tagged(void** next) {
-  return reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(next) | 1);
-}
-void** untagged(void* value) {
-  return reinterpret_cast<void**>(reinterpret_cast<std::uintptr_t>(value) & ~std::uintptr_t{1});
-}
-bool is_free(void* value) { return (reinterpret_cast<std::uintptr_t>(value) & 1) != 0; }
-
-void add_chunk() {
-  auto* chunk = static_cast<Chunk*>(os::reserve_memory(kChunkBytes, os::kPageBytes));
-  TAILRACE_CHECK(chunk != nullptr, "no memory for the table of weak references");
-  for (void*& cell : chunk->cells) {
-    cell = tagged(free_cells);
-    free_cells = &cell;
-  }
-  chunk->next = chunks.load(std::memory_order_relaxed);
-  chunks.store(chunk, std::memory_order_release);
-  chunk_count.fetch_add(1, std::memory_order_relaxed);  // a level for MemStats
-}
 
 bool is_marked(void* object) noexcept {
   const heap::ObjectPlace place = heap::find_object(reinterpret_cast<std::uintptr_t>(object));
@@ -134,26 +100,10 @@ namespace internal {
 void** acquire_weak_cell(void* object) {
   static_cast<void>(mutator());
   check_managed(object);
-  const Section section;
-  const std::lock_guard guard(table_lock);
-  if (free_cells == nullptr) add_chunk();
-  void** cell = free_cells;
-  // Relaxed: a free cell's word is written under the lock.
-  std::atomic_ref<void*> word(*cell);
-  free_cells = untagged(word.load(std::memory_order_relaxed));
-  // Release: as in store_weak.
-  word.store(object, std::memory_order_release);
-  return cell;
+  return table.acquire(object);
 }
 
-void release_weak_cell(void** cell) noexcept {
-  // Not only by attached threads: a static Weak ends when main's ThreadScope is long gone.
-  const Section section;
-  const std::lock_guard guard(table_lock);
-  // Relaxed: the pass sees the old object or a free cell, and either is right.
-  std::atomic_ref<void*>(*cell).store(tagged(free_cells), std::memory_order_relaxed);
-  free_cells = cell;
-}
+void release_weak_cell(void** cell) noexcept { table.release(cell); }
 
 void store_weak(void** cell, void* object) noexcept {
   static_cast<void>(mutator());
@@ -179,24 +129,16 @@ void* load_weak(void* const* cell) noexcept {
 
 std::size_t clear_dead_weak() noexcept {
   std::size_t cleared = 0;
-  for (Chunk* chunk = chunks.load(std::memory_order_acquire); chunk != nullptr;
-       chunk = chunk->next) {
-    for (void*& cell : chunk->cells) {
-      std::atomic_ref<void*> word(cell);
-      // Relaxed: of the object only its address is wanted, and its mark, which is settled.
-      void* object = word.load(std::memory_order_relaxed);
-      if (object == nullptr || is_free(object) || is_marked(object)) continue;
-      // If the owner writes the cell now, that stands. Relaxed: published below.
-      if (word.compare_exchange_strong(object, nullptr, std::memory_order_relaxed)) ++cleared;
-    }
-  }
+  table.for_each([&](std::atomic_ref<void*> word, void* object) {
+    if (is_marked(object)) return;
+    // If the owner writes the cell now, that stands. Relaxed: published below.
+    if (word.compare_exchange_strong(object, nullptr, std::memory_order_relaxed)) ++cleared;
+  });
   // Acquire-release: pairs with look_at's. Nobody sees a mark set from here on, and not the cleared cell.
   weak_passes.fetch_add(1, std::memory_order_acq_rel);
   return cleared;
 }
 
-std::size_t weak_table_bytes() noexcept {
-  return chunk_count.load(std::memory_order_relaxed) * kChunkBytes;
-}
+std::size_t weak_table_bytes() noexcept { return table.bytes(); }
 
 }  // namespace tailrace::gc

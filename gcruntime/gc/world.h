@@ -39,7 +39,8 @@ class World {
   // are held at their next answer, until release_held() or for 250 us [gc.hold]. The caller is not
   // attached. Returns how many threads are to be held.
   using ScanCopy = bool (*)(void* scanner, const void* low, const void* high);
-  std::size_t handshake(const Handshake& what, ScanCopy scan, void* scanner, bool hold);
+  std::size_t handshake(const Handshake& what, ScanCopy scan = nullptr, void* scanner = nullptr,
+                        bool hold = false);
   void release_held() noexcept;
   // Slot bytes that threads shaded, and that they allocated black, since reset_black_bytes. Complete after
   // the handshake that ends the phase. Relaxed: added before an answer's release.
@@ -107,6 +108,7 @@ class World {
   static bool signal_frame(const Mutator& each, std::uintptr_t& low, std::uintptr_t& high) noexcept;
   void hold_still(std::uint64_t number) noexcept;
   static bool send_signal(const Mutator& each) noexcept;
+  static void say_late(int thread_id) noexcept;
   static void check_on_known_stack(const Mutator& self, std::uintptr_t sp) noexcept;
   void install_handler();
 

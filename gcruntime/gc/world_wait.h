@@ -20,6 +20,8 @@ void World::wait_for_all(Done&& done) noexcept {
   constexpr std::int64_t kSpinForNs = 20'000;
   constexpr std::int64_t kSignalAfterNs = 100'000;
   constexpr std::int64_t kYieldForNs = 2'000'000;
+  constexpr std::int64_t kSayAfterNs = 5'000'000'000;
+  bool said = false;
   const std::int64_t begin = os::now_ns();
   for (Mutator* each = first_; each != nullptr; each = each->next_) {
     each->signal_sent_.store(false, std::memory_order_relaxed);
@@ -42,6 +44,12 @@ void World::wait_for_all(Done&& done) noexcept {
         // sent, as the handler may take it back.
         each->signal_sent_.store(true, std::memory_order_relaxed);
         if (!send_signal(*each)) each->signal_sent_.store(false, std::memory_order_relaxed);
+      }
+    }
+    if (waited_ns > kSayAfterNs && !said) {
+      said = true;
+      for (Mutator* each = first_; each != nullptr; each = each->next_) {
+        if (!done(*each)) say_late(each->thread_id_);
       }
     }
     if (waited_ns < kYieldForNs) {

@@ -23,6 +23,10 @@ struct AllocCounts {
   }
 };
 
+inline std::uint64_t all_bytes(const AllocCounts& counts) noexcept {
+  return counts.bytes + counts.large_bytes;
+}
+
 // Adds to a count that only the calling thread writes and others read with read_counts. Two plain
 // instructions: no other writer, so no read-modify-write.
 inline void bump(std::uint64_t& count, std::uint64_t by) noexcept {

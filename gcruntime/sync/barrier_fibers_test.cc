@@ -14,19 +14,10 @@
 namespace tailrace::fiber {
 namespace {
 
+using gc::test::ask_phase;
+using gc::test::is_marked;
 using gc::test::make_node;
 using gc::test::Node;
-
-bool marked(const void* object) {
-  return heap::find_object(reinterpret_cast<std::uintptr_t>(object)).marked();
-}
-void ask(std::uint8_t phase) {
-  gc::native([phase] {
-    std::thread([phase] {
-      gc::World::instance().handshake({.phase = phase}, nullptr, nullptr, false);
-    }).join();
-  });
-}
 
 // The barrier is switched on without a cycle; the one at the end looks at what was queued.
 class BarrierFibersTest : public FiberTest {
@@ -36,7 +27,7 @@ class BarrierFibersTest : public FiberTest {
     gc::configure({.percent = -1});
     run([&] {
       function();
-      ask(gc::kPhaseOff);
+      ask_phase(gc::kPhaseOff);
       gc::collect();
     });
     gc::configure({});
@@ -55,12 +46,12 @@ void hand_over(bool buffered) {
     EXPECT_TRUE(static_cast<bool>(received));
   });
   Node* node = make_node(1);
-  ask(gc::kPhaseBarrier);
+  ask_phase(gc::kPhaseBarrier);
   // When it is parked there, the value is written into its frame.
   while (channel.try_send(T(node)) != ChannelStatus::kOk) {
     yield();
   }
-  EXPECT_TRUE(marked(node));
+  EXPECT_TRUE(is_marked(node));
   done.store(true);
   receiver.join();
 }
@@ -68,9 +59,9 @@ void hand_over(bool buffered) {
 TEST_P(BarrierFibersTest, AChannelShadesWhatItHandsOver) {
   run_and_collect([] {
     hand_over<Node*>(false);
-    ask(gc::kPhaseOff);
+    ask_phase(gc::kPhaseOff);
     hand_over<Node*>(true);
-    ask(gc::kPhaseOff);
+    ask_phase(gc::kPhaseOff);
     hand_over<gc::Member<Node>>(false);
   });
 }
@@ -79,12 +70,12 @@ TEST_P(BarrierFibersTest, CapturesAreShaded) {
   run_and_collect([] {
     Node* raw = make_node(1);
     const gc::Member<Node> member(make_node(2));
-    ask(gc::kPhaseBarrier);
-    EXPECT_FALSE(marked(raw));
+    ask_phase(gc::kPhaseBarrier);
+    EXPECT_FALSE(is_marked(raw));
     JoinHandle first = spawn([raw] { EXPECT_EQ(raw->value, 1); });
-    EXPECT_TRUE(marked(raw));
+    EXPECT_TRUE(is_marked(raw));
     JoinHandle second = spawn([member] { EXPECT_EQ(member->value, 2); });
-    EXPECT_TRUE(marked(member.get()));
+    EXPECT_TRUE(is_marked(member.get()));
     first.join();
     second.join();
   });

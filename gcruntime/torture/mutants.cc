@@ -38,6 +38,7 @@ constexpr MutantName kNames[] = {
      "what is written to another fiber's stack is not shaded"},
     {Mutant::kHandshakeSkipped, "handshake-skipped",
      "later rounds ask nobody for the running stacks"},
+    {Mutant::kOffInOne, "off-in-one", "the barrier and black allocation go off in one handshake"},
     {Mutant::kRescanFromQueues, "rescan-from-queues",
      "later rounds pass over fibers that are in no queue"},
 };
