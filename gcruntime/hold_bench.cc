@@ -1,13 +1,16 @@
-// hold_bench holds|spin [key=value...]: how long the collector keeps fibers from their work, while cycles
+// hold_bench holds|deep|spin [key=value...]: how long the collector keeps fibers from their work, while cycles
 // run back to back beside a busy program. loadtest/peers/go_holds is the same program in Go, with the same
 // keys as flags; deploy/holds runs the two in turn and reads the lines that both print.
 //
 //   holds   the holds of each kind as a histogram ("bucket" lines, preempted ones apart, and "max"), after
 //           one cycle that does not count
+//   deep    the same beside fibers whose stacks are full of pointers and that are woken all the time, so that
+//           some are late in each round; they are `parked`, at most 64, and `depth` KiB deep
 //   spin    how long cycles take ("cycle" lines) with a fiber beside that spins without allocating or
 //           polling, and without one, in turn
 //
-// Keys: mib live bytes · cycles · parked fibers · workers · rate of garbage in MB/s · seconds a fiber spins.
+// Keys: mib live bytes · cycles · parked fibers · workers · rate of garbage in MB/s · seconds a fiber spins ·
+// depth of a deep stack in KiB (`deep` and its depth are on this side only).
 // The live heap is trees of 64-byte nodes. Parked fibers wait on a channel each, some frames deep, and hold
 // nodes. Two churning fibers a worker relink the trees, replace parts of them, make garbage at the rate,
 // spawn short fibers, pass nodes over channels and wake parked ones. In `holds` they are never idle: what
@@ -21,6 +24,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <thread>
 #include <utility>
@@ -49,6 +53,7 @@ struct Keys {
   std::int64_t workers = 3;
   std::int64_t rate = 300;
   std::int64_t seconds = 2;
+  std::int64_t depth = 256;
 };
 
 constexpr int kTreeDepth = 10;  // 1023 nodes, 64 KiB
@@ -298,9 +303,60 @@ void print_cycle(const char* beside, std::int64_t ns) {
   std::printf("cycle beside=%s ns=%" PRId64 "\n", beside, ns);
 }
 
-void measure_holds(const Keys& keys) {
+// A fiber with so many bytes of pointers on its stack, which yields on top of them until it is told to stop.
+[[gnu::noinline]] void yield_on_pointers(const Forest& forest, std::int64_t bytes,
+                                         const std::atomic<bool>& stopped, Random& random) {
+  constexpr std::int64_t kFrameBytes = 8192;
+  std::array<Node*, kFrameBytes / sizeof(Node*)> held;
+  for (Node*& each : held) {
+    Node* const tree = forest[random.below(forest.size())].get();
+    each = tree->links[random.next() & 1]->links[random.next() & 1].get();
+  }
+  keep(held);
+  if (bytes > kFrameBytes) {
+    yield_on_pointers(forest, bytes - kFrameBytes, stopped, random);
+  } else {
+    // Relaxed: a late look costs a turn.
+    while (!stopped.load(std::memory_order_relaxed)) fiber::sleep_for_ns(20'000);
+  }
+  keep(held);
+}
+
+class DeepFibers {
+ public:
+  DeepFibers(const Keys& keys, fiber::Scheduler& scheduler) {
+    for (int i = 0; i < 256; ++i) forest_->push_back(grow(4));
+    // The frames' own, and what lies below them.
+    const std::size_t stack_bytes = static_cast<std::size_t>(keys.depth) * 2048 + 65'536;
+    for (std::uint64_t i = 0;
+         i < static_cast<std::uint64_t>(std::min<std::int64_t>(keys.parked, 64)); ++i) {
+      fibers_.push_back(scheduler.spawn({stack_bytes, "deep"}, [this, i, &keys] {
+        Random random(i);
+        yield_on_pointers(*forest_, keys.depth * 1024, stopped_, random);
+      }));
+    }
+  }
+  ~DeepFibers() {
+    stopped_.store(true, std::memory_order_relaxed);
+    for (fiber::JoinHandle& each : fibers_) each.join();
+  }
+
+ private:
+  gc::Root<Forest> forest_;
+  std::atomic<bool> stopped_{false};
+  std::vector<fiber::JoinHandle> fibers_;
+};
+
+void measure_holds(const Keys& keys, bool deep) {
   gc::set_preemption_measured(true);
-  beside_service(keys, true, [&](fiber::Scheduler&) {
+  Keys service = keys;
+  if (deep) service.parked = 0;
+  beside_service(service, true, [&](fiber::Scheduler& scheduler) {
+    std::optional<DeepFibers> deep_fibers;
+    if (deep) {
+      deep_fibers.emplace(keys, scheduler);
+      gc::collect();
+    }
     const Readings before = read();
     for (std::int64_t i = 0; i < keys.cycles; ++i) {
       const std::int64_t begin_ns = os::now_ns();
@@ -387,8 +443,8 @@ void measure_spin(const Keys& keys) {
 
 [[noreturn]] void usage() {
   std::fprintf(stderr,
-               "usage: hold_bench holds|spin [mib=10] [cycles=200] [parked=10000] [workers=3] "
-               "[rate=300] [seconds=2]\n");
+               "usage: hold_bench holds|deep|spin [mib=10] [cycles=200] [parked=10000] [workers=3] "
+               "[rate=300] [seconds=2] [depth=256]\n");
   std::exit(2);
 }
 
@@ -396,7 +452,8 @@ Keys read_keys(int argc, char** argv) {
   Keys keys;
   const std::pair<std::string_view, std::int64_t*> known[] = {
       {"mib=", &keys.mib},         {"cycles=", &keys.cycles}, {"parked=", &keys.parked},
-      {"workers=", &keys.workers}, {"rate=", &keys.rate},     {"seconds=", &keys.seconds}};
+      {"workers=", &keys.workers}, {"rate=", &keys.rate},     {"seconds=", &keys.seconds},
+      {"depth=", &keys.depth}};
   for (int i = 2; i < argc; ++i) {
     const std::string_view word = argv[i];
     std::int64_t* value = nullptr;
@@ -409,6 +466,7 @@ Keys read_keys(int argc, char** argv) {
     if (value == nullptr || *value < 0 || *value > 1'000'000) usage();
   }
   if (keys.mib == 0 || keys.workers == 0 || keys.workers > 64 || keys.rate == 0) usage();
+  if (keys.depth > 4096) usage();
   return keys;
 }
 
@@ -421,10 +479,13 @@ int main(int argc, char** argv) {
   if (mode.empty()) {
     const tailrace::Keys small{
         .mib = 1, .cycles = 5, .parked = 100, .workers = 2, .rate = 50, .seconds = 0};
-    tailrace::measure_holds(small);
+    tailrace::measure_holds(small, false);
+    tailrace::measure_holds(small, true);
     tailrace::measure_spin(small);
   } else if (mode == "holds") {
-    tailrace::measure_holds(tailrace::read_keys(argc, argv));
+    tailrace::measure_holds(tailrace::read_keys(argc, argv), false);
+  } else if (mode == "deep") {
+    tailrace::measure_holds(tailrace::read_keys(argc, argv), true);
   } else if (mode == "spin") {
     tailrace::measure_spin(tailrace::read_keys(argc, argv));
   } else {

@@ -34,6 +34,7 @@ enum class Mutant : unsigned char {
   kNoBlackAllocation,      // what is allocated while marking runs is white
   kNoRescan,               // stacks are scanned in the first round only
   kEpochLost,              // a fiber is taken for clean though it ran
+  kLateCopyDropped,        // a deep stack that was copied at the switch is not scanned
   kChannelWithoutBarrier,  // what is written to another fiber's stack is not shaded
   kHandshakeSkipped,       // a round asks nobody for the running stacks
   kOffInOne,               // the barrier and black allocation go off in one handshake

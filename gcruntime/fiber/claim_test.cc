@@ -5,10 +5,13 @@
 #include <array>
 #include <atomic>
 #include <thread>
+#include <vector>
 
 #include "gcruntime/fiber/fiber_fixture.h"
 #include "gcruntime/fiber/fiber_record.h"
 #include "gcruntime/gc/collect.h"
+#include "gcruntime/gc/late_copies.h"
+#include "gcruntime/gc/marker.h"
 #include "gcruntime/gc/phase.h"
 #include "gcruntime/gc/world.h"
 
@@ -30,6 +33,7 @@ class OpenRound {
   ~OpenRound() {
     gc::rounds.open.store(0);
     gc::rounds.first.store(before_);
+    gc::rounds.walked.store(0);
   }
 
  private:
@@ -49,14 +53,13 @@ class ClaimTest : public testing::Test {
   }
 
   // Enters a stack that consists of `words`, in the given state; returns the word it has then.
-  template <std::size_t kWords>
-  static std::uint64_t enter(std::uint64_t word, const std::array<void*, kWords>& words,
-                             bool shared) {
+  template <typename Words>
+  static std::uint64_t enter(std::uint64_t word, const Words& words, bool shared) {
     std::atomic<std::uint64_t> scan{word};
     ask_phase(gc::kPhaseBarrier);
     {
       const gc::Section section;
-      gc::enter_stack(*gc::mutator(), scan, words.data(), words.data() + kWords, shared);
+      gc::enter_stack(*gc::mutator(), scan, words.data(), words.data() + words.size(), shared);
     }
     ask_phase(gc::kPhaseOff);
     return scan.load();
@@ -93,6 +96,81 @@ TEST_F(ClaimTest, WhatOthersMayHaveWrittenToIsScannedThoughItIsClean) {
   EXPECT_EQ(enter(ScanWord::pack(kRound, ScanWord::kClean), shared, true),
             ScanWord::pack(kRound + 1, ScanWord::kRan));
   EXPECT_TRUE(is_marked(shared[0]));
+}
+
+TEST_F(ClaimTest, WhatOthersMayHaveWrittenToIsScannedAgainUntilTheRoundHasSeenAll) {
+  const OpenRound round(kRound);
+  const std::array<void*, 1> before{make_node(1)};
+  EXPECT_EQ(enter(ScanWord::pack(kRound, ScanWord::kClean), before, true),
+            ScanWord::pack(kRound, ScanWord::kRan));
+  EXPECT_TRUE(is_marked(before[0]));
+  gc::rounds.walked.store(kRound);
+  const std::array<void*, 1> after{make_node(2)};
+  EXPECT_EQ(enter(ScanWord::pack(kRound, ScanWord::kClean), after, true),
+            ScanWord::pack(kRound, ScanWord::kRan));
+  EXPECT_FALSE(is_marked(after[0]));
+  EXPECT_EQ(enter(ScanWord::pack(kRound - 1, ScanWord::kRan), after, true),
+            ScanWord::pack(kRound, ScanWord::kRan));
+  EXPECT_TRUE(is_marked(after[0])) << "of an earlier round";
+}
+
+// A deep stack: nothing but one node's address.
+std::vector<void*> deep_words(std::size_t bytes) {
+  return std::vector<void*>(bytes / sizeof(void*), make_node(1));
+}
+// As a round does; how many words it took.
+std::size_t scan_late_copies() {
+  std::size_t words = 0;
+  gc::native([&] {
+    gc::Marker marker;
+    gc::LateCopies::instance().take([&](const std::uintptr_t* low, const std::uintptr_t* high) {
+      words += static_cast<std::size_t>(high - low);
+      marker.scan_stack(low, high);
+    });
+  });
+  return words;
+}
+
+TEST_F(ClaimTest, ADeepStackIsCopiedAndLeftToTheCollector) {
+  const OpenRound round(kRound);
+  const std::vector<void*> words = deep_words(256 * 1024);
+  EXPECT_EQ(enter(ScanWord::pack(kRound - 1, ScanWord::kRan), words, false),
+            ScanWord::pack(kRound, ScanWord::kRan));
+  EXPECT_FALSE(is_marked(words[0])) << "scanned in the switch's section";
+  EXPECT_EQ(scan_late_copies(), words.size());
+  EXPECT_TRUE(is_marked(words[0]));
+}
+
+TEST_F(ClaimTest, OfADeepStackWhatCannotBeCopiedIsScannedAtOnce) {
+  const OpenRound round(kRound);
+  const std::vector<void*> room(gc::LateCopies::kChunks * gc::LateCopies::kChunkBytes /
+                                sizeof(void*));
+  enter(ScanWord::pack(kRound - 1, ScanWord::kRan), room, false);
+  const std::vector<void*> words = deep_words(64 * 1024);
+  EXPECT_EQ(enter(ScanWord::pack(kRound - 1, ScanWord::kRan), words, false),
+            ScanWord::pack(kRound, ScanWord::kRan));
+  EXPECT_TRUE(is_marked(words[0]));
+  EXPECT_EQ(scan_late_copies(), room.size());
+  gc::World::instance().trim_copies();
+}
+
+TEST_F(ClaimTest, ACopyOutlivesItsThreadAndNotItsCycle) {
+  gc::test::Disguised node;
+  bool marked = true;
+  std::thread thread([&] {
+    const gc::ThreadScope attached;
+    const OpenRound round(kRound);
+    const std::vector<void*> words = deep_words(64 * 1024);
+    enter(0, words, false);
+    node = gc::test::Disguised(words[0]);
+    marked = is_marked(words[0]);
+  });
+  gc::test::join(thread);
+  EXPECT_FALSE(marked);
+  gc::collect();
+  EXPECT_TRUE(gc::test::is_allocated(node)) << "the copy held it";
+  gc::collect();
+  EXPECT_FALSE(gc::test::is_allocated(node));
 }
 
 TEST_F(ClaimTest, WithNoRoundOpenNothingIsScanned) {

@@ -6,6 +6,7 @@
 #include "gcruntime/gc/check_marks.h"
 #include "gcruntime/gc/finalizer.h"
 #include "gcruntime/gc/holds.h"
+#include "gcruntime/gc/late_copies.h"
 #include "gcruntime/gc/mark_queue.h"
 #include "gcruntime/gc/origin.h"
 #include "gcruntime/gc/phase.h"
@@ -19,8 +20,6 @@
 namespace tailrace::gc {
 namespace {
 
-// Of address space: a part of the walk is 64 KiB of stacks and one more, of at most 8 MiB.
-constexpr std::size_t kCopyBytes = std::size_t{16} << 20;
 // From then on fibers whose stacks show something white in every round are held.
 constexpr std::size_t kRoundsBeforeHolding = 8;
 
@@ -30,8 +29,6 @@ bool anything_weak() noexcept {
 }
 
 }  // namespace
-
-Cycle::Cycle() { copy_.reserve(kCopyBytes); }
 
 CycleResult Cycle::run(const CycleOptions& options) {
   options_ = options;
@@ -77,7 +74,9 @@ void Cycle::run_beside() {
   // would hand a new object to who still shades, and its mark would live on into the next cycle.
   if (!base::mutant(base::Mutant::kOffInOne)) world.handshake({.phase = kPhaseLeaving});
   // A word that was no reference may have been shaded after the last round (the padding of a new fiber's
-  // captures): nobody else can reach what it led to, but what is marked has marked children.
+  // captures), or copied: nobody else can reach what it led to, but what is marked has marked children. No
+  // copy outlives its cycle: nobody makes one any more.
+  scan_late();
   marker_->drain();
 #if defined(TAILRACE_VERIFY)
   constexpr bool kCheck = true;
@@ -147,6 +146,8 @@ void Cycle::cut_over() {
   MarkQueue& queue = MarkQueue::instance();
   const std::uint64_t given = queue.given();
   World::instance().handshake({.phase = kPhaseCutOver});
+  scan_late();
+  marker_->stop();
   // Acquire: pairs with who shades. It was cleared when the last, clean round began.
   if (grey_appeared.load(std::memory_order_acquire) || queue.given() != given) {
     mark_rounds(kPhaseCutOver);
@@ -193,13 +194,15 @@ bool Cycle::mark_round(std::uint8_t phase, bool hold) {
   result_.held += held;
   scan_parked(round);
   if (first) result_.stack_bytes = marker_->stats().stack_words * sizeof(std::uintptr_t);
-  const std::size_t found = found_;
   marker_->stop();
   Marking::instance().drain(*marker_, options_.hurry || !first, options_.share,
                             options_.share_argument);
   if (held != 0) world.release_held();
+  // What came after the walk was scanned in this round before; it is only looked at once more [gc.shared].
+  scan_late();
+  marker_->stop();
   // Acquire: pairs with who shades.
-  return nothing_grey && found == 0 && queue.given() == given &&
+  return nothing_grey && found_ == 0 && queue.given() == given &&
          !grey_appeared.load(std::memory_order_acquire);
 }
 
@@ -210,20 +213,23 @@ bool Cycle::scan_copy(void* cycle, const void* low, const void* high) {
   return found != 0;
 }
 
-// Under the claim: a copy, so that whoever wants to run the fiber waits for that only.
-void Cycle::copy_parked(void* cycle, const void* low, const void* high) {
-  static_cast<Cycle*>(cycle)->copy_.append(reinterpret_cast<std::uintptr_t>(low),
-                                           reinterpret_cast<std::uintptr_t>(high));
+// [gc.late]
+void Cycle::scan_late() noexcept {
+  LateCopies::instance().take([this](const std::uintptr_t* low, const std::uintptr_t* high) {
+    if (!base::mutant(base::Mutant::kLateCopyDropped)) scan_copy(this, low, high);
+  });
 }
 
 void Cycle::scan_parked(std::uint64_t round) {
   World& world = World::instance();
+  if (base::mutant(base::Mutant::kLateCopyDropped)) base::mutant_delay(2, 4);
   world.begin_round();
   unsigned busy = 0;
   for (StackSource::Walk walk = StackSource::Walk::kMore; walk != StackSource::Walk::kDone;) {
-    copy_.clear();
-    walk = world.scan_parked(round, copy_parked, this);
-    found_ += marker_->scan_stack(copy_.begin(), copy_.end());
+    walk = world.copy_parked(round, scan_copy, this);
+    // After each part, as there is room for so many only. The last time none is missed: the walk has waited
+    // for the word of each stack that the round lacked, and a copy is pending before its word says so.
+    scan_late();
     if (walk != StackSource::Walk::kBusy) continue;
     // Somebody is at the switch to it, for a microsecond; or has lost its processor there.
     if (++busy % 64 != 0) {
@@ -232,6 +238,8 @@ void Cycle::scan_parked(std::uint64_t round) {
       ::sched_yield();
     }
   }
+  // Release: pairs with who resumes a fiber.
+  gc::rounds.walked.store(round, std::memory_order_release);
 }
 
 void Cycle::check(std::uint64_t marked_objects, bool all_scanned) {

@@ -42,7 +42,6 @@ struct CycleResult {
 
 class Cycle {
  public:
-  Cycle();
   // On return the sweep may begin; nothing is swept yet.
   CycleResult run(const CycleOptions& options);
 
@@ -53,17 +52,15 @@ class Cycle {
   void mark_rounds(std::uint8_t phase);
   bool mark_round(std::uint8_t phase, bool hold);
   void scan_parked(std::uint64_t round);
+  void scan_late() noexcept;
   void cut_over();
   void decide_the_dead();
   static bool scan_copy(void* cycle, const void* low, const void* high);
-  static void copy_parked(void* cycle, const void* low, const void* high);
   void check(std::uint64_t marked_objects, bool all_scanned);
 
   CycleOptions options_;
   CycleResult result_;
-  Marker* marker_ = nullptr;  // while it runs
-  // Copies of parked stacks, one part of the walk at a time.
-  StackCopy copy_;
+  Marker* marker_ = nullptr;        // while it runs
   std::uint64_t round_number_ = 0;  // of all cycles
   std::size_t found_ = 0;           // by this round's scans
 };

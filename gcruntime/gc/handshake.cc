@@ -13,6 +13,7 @@
 #include "gcruntime/base/mutant.h"
 #include "gcruntime/gc/barrier.h"
 #include "gcruntime/gc/holds.h"
+#include "gcruntime/gc/late_copies.h"
 #include "gcruntime/gc/mark_queue.h"
 #include "gcruntime/gc/world.h"
 #include "gcruntime/gc/world_wait.h"
@@ -23,8 +24,27 @@ namespace tailrace::gc {
 namespace {
 
 constexpr std::int64_t kHoldNs = 250'000;
+// Of address space: a part of the walk is 64 KiB of stacks and one more, of at most 8 MiB.
+constexpr std::size_t kParkedCopyBytes = std::size_t{16} << 20;
+// Of a late stack. Pointers cost 20 ns each to scan, and half a nanosecond to copy.
+constexpr std::size_t kMostScannedAtSwitchBytes = std::size_t{16} << 10;
+
+// [gc.late] In the switch's section, with the stack claimed.
+TAILRACE_NO_SANITIZE void show_late_stack(Mutator& self, const void* low,
+                                          const void* high) noexcept {
+  auto at = reinterpret_cast<std::uintptr_t>(low);
+  const auto end = reinterpret_cast<std::uintptr_t>(high);
+  if (end - at > kMostScannedAtSwitchBytes) at = LateCopies::instance().add(at, end);
+  const auto* word = reinterpret_cast<const volatile std::uintptr_t*>(at);
+  for (; at < end; at += sizeof(*word)) internal::shade_conservatively(self, *word++);
+}
 
 }  // namespace
+
+World::World() noexcept {
+  parked_.reserve(kParkedCopyBytes);
+  LateCopies::instance().reserve();
+}
 
 // What the thread made black since it last told.
 void World::add_black(Mutator& self) noexcept {
@@ -214,8 +234,11 @@ TAILRACE_NO_SANITIZE void enter_stack(Mutator& self, std::atomic<std::uint64_t>&
     const std::uint64_t first = rounds.first.load(std::memory_order_relaxed);
     const bool clean =
         ScanWord::state(word) == ScanWord::kClean && ScanWord::round(word) >= first && !shared;
-    // A frame that others write to may have got something since this round's scan too.
-    lacks = round != 0 && !clean && (shared || ScanWord::round(word) != round);
+    // A frame that others write to may have got something since this round's scan too, until the round has
+    // seen them all [gc.shared]. Acquire: pairs with the walk's end.
+    lacks = round != 0 && !clean &&
+            (ScanWord::round(word) != round ||
+             (shared && rounds.walked.load(std::memory_order_acquire) != round));
     // What is clean could be scanned here without finding anything, and counts as scanned.
     std::uint64_t next =
         ScanWord::pack(round != 0 && clean ? round : ScanWord::round(word), ScanWord::kRan);
@@ -231,10 +254,9 @@ TAILRACE_NO_SANITIZE void enter_stack(Mutator& self, std::atomic<std::uint64_t>&
   }
   if (lacks) {
     if (!timer) timer.emplace(HoldKind::kClaim);
-    const auto* at = static_cast<const volatile std::uintptr_t*>(low);
-    const auto* end = static_cast<const volatile std::uintptr_t*>(high);
-    for (; at < end; ++at) internal::shade_conservatively(self, *at);
-    // Release: pairs with the collector's walk, for which this stack has been scanned.
+    show_late_stack(self, low, high);
+    // Release: pairs with the collector's walk, for which this stack has been scanned; what was copied is
+    // pending before, and is taken after the walk.
     scan.store(ScanWord::pack(round, base::mutant(base::Mutant::kEpochLost) ? ScanWord::kClean
                                                                             : ScanWord::kRan),
                std::memory_order_release);
@@ -252,6 +274,31 @@ StackSource::Walk World::scan_parked(std::uint64_t round, StackSource::Visit vis
     if (walk != StackSource::Walk::kDone) return walk;
   }
   return StackSource::Walk::kDone;
+}
+
+StackSource::Walk World::copy_parked(std::uint64_t round, ScanCopy scan, void* scanner) {
+  const std::lock_guard guard(parked_mutex_);
+  parked_.clear();
+  const StackSource::Walk walk = scan_parked(
+      round,
+      [](void* copy, const void* low, const void* high) {
+        static_cast<StackCopy*>(copy)->append(reinterpret_cast<std::uintptr_t>(low),
+                                              reinterpret_cast<std::uintptr_t>(high));
+      },
+      &parked_);
+  static_cast<void>(scan(scanner, parked_.begin(), parked_.end()));
+  return walk;
+}
+
+// Both locks: no round's part is being read, and no handshake is under way.
+void World::trim_copies() {
+  native([&] {
+    const std::lock_guard parts(parked_mutex_);
+    const std::lock_guard guard(mutex_);
+    parked_.trim();
+    for_each_mutator([](Mutator& each) { each.copy_.trim(); });
+  });
+  LateCopies::instance().trim();
 }
 
 bool World::has_idle_thread() {

@@ -42,6 +42,9 @@ class ScanWord {
 struct Rounds {
   std::atomic<std::uint64_t> open{0};   // 0: none
   std::atomic<std::uint64_t> first{1};  // of this cycle
+  // Whose walk over parked stacks has ended, the latest [gc.shared]. Release by the collector, acquire by
+  // those who resume fibers.
+  std::atomic<std::uint64_t> walked{0};
 };
 extern Rounds rounds;
 

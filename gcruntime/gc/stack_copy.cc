@@ -26,18 +26,32 @@ void StackCopy::release() noexcept {
   os::release_reservation(words_, capacity_ * sizeof(std::uintptr_t));
 }
 
-TAILRACE_NO_SANITIZE void StackCopy::append(std::uintptr_t low, std::uintptr_t high) noexcept {
+void StackCopy::trim() noexcept {
+  const std::size_t held =
+      (deepest_ * sizeof(std::uintptr_t) + os::kPageBytes - 1) / os::kPageBytes * os::kPageBytes;
+  count_ = 0;
+  deepest_ = 0;
+  if (held <= kReadyBytes) return;
+  os::decommit_memory(reinterpret_cast<char*>(words_) + kReadyBytes, held - kReadyBytes);
+}
+
+TAILRACE_NO_SANITIZE void copy_stack_words(std::uintptr_t* to, std::uintptr_t low,
+                                           std::size_t words) noexcept {
+  // By an instruction, as sanitizers watch memcpy: a stack has red zones of theirs in it.
+  asm volatile("rep movsq" : "+D"(to), "+S"(low), "+c"(words) : : "memory");
+}
+
+void StackCopy::append(std::uintptr_t low, std::uintptr_t high) noexcept {
   low &= ~std::uintptr_t{7};
   if (low >= high) return;
-  std::size_t words = (high - low) / 8;
+  const std::size_t words = (high - low) / sizeof(std::uintptr_t);
   TAILRACE_CHECK_VALUE(words <= capacity_ - count_,
                        "a stack is deeper than the collector can copy: run it on a smaller one; "
                        "words:",
                        words);
-  std::uintptr_t* to = words_ + count_;
+  copy_stack_words(words_ + count_, low, words);
   count_ += words;
-  // By an instruction, as sanitizers watch memcpy: a stack has red zones of theirs in it.
-  asm volatile("rep movsq" : "+D"(to), "+S"(low), "+c"(words) : : "memory");
+  deepest_ = std::max(deepest_, count_);
 }
 
 }  // namespace tailrace::gc

@@ -1,7 +1,7 @@
 // A copy of the words of stacks: what marking reads, so that nobody waits for marking. [gc.scan]
 //
 // Memory of its own, which grows with the deepest stack that it has held. Filled by whoever shows a stack,
-// then read by the collector; never both at once. Not freed but by release().
+// then read by the collector; never both at once. Not freed but by release(), nor given back but by trim().
 #pragma once
 
 #include <cstddef>
@@ -9,12 +9,17 @@
 
 namespace tailrace::gc {
 
+// Async-signal-safe; both ranges are whole words.
+void copy_stack_words(std::uintptr_t* to, std::uintptr_t low, std::size_t words) noexcept;
+
 class StackCopy {
  public:
   // Room for so many bytes, of address space; the first few pages are touched at once, as a page that an
   // answer touches anew costs it 10 us. Stops the program with a message if there is none.
   void reserve(std::size_t bytes) noexcept;
   void release() noexcept;
+  // Forgets what it holds, and gives all but those first pages back to the kernel.
+  void trim() noexcept;
 
   void clear() noexcept { count_ = 0; }
   // The whole words of [low, high). Async-signal-safe. What does not fit stops the program.
@@ -28,6 +33,7 @@ class StackCopy {
   std::uintptr_t* words_ = nullptr;
   std::size_t capacity_ = 0;  // words
   std::size_t count_ = 0;
+  std::size_t deepest_ = 0;  // words that it has held since it was trimmed
 };
 
 }  // namespace tailrace::gc

@@ -58,6 +58,11 @@ class World {
   // A part of the sources' parked stacks, under claims [gc.scan].
   void begin_round();
   StackSource::Walk scan_parked(std::uint64_t round, StackSource::Visit visit, void* visitor);
+  // The same, and calls `scan` with a copy of them when the claims have been given up: whoever wants to run
+  // such a fiber waits for the copy only. By the collector's thread.
+  StackSource::Walk copy_parked(std::uint64_t round, ScanCopy scan, void* scanner);
+  // Gives the memory that copies of deep stacks have taken back to the kernel. Any thread, not in a section.
+  void trim_copies();
   // Marking beside the threads takes nobody's processor.
   bool has_idle_thread();
   // With the world stopped: spans of all caches go back, and what was shaded goes to the markers;
@@ -92,6 +97,8 @@ class World {
  private:
   static constexpr std::size_t kMaxSources = 64;
 
+  World() noexcept;
+
   static void wait_until_started(Mutator& self) noexcept;
   static void leave_stop(Mutator& self) noexcept;
   void let_held_pass() noexcept;
@@ -111,6 +118,10 @@ class World {
   static void say_late(int thread_id) noexcept;
   static void check_on_known_stack(const Mutator& self, std::uintptr_t sp) noexcept;
   void install_handler();
+
+  // A part of the walk over parked stacks, while it is copied and read; mutex_ is taken inside it.
+  std::mutex parked_mutex_;
+  StackCopy parked_;
 
   // Held while the world is stopped; guards everything below.
   std::mutex mutex_;

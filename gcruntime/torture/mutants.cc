@@ -34,6 +34,8 @@ constexpr MutantName kNames[] = {
     {Mutant::kNoBlackAllocation, "no-black-allocation", "objects are white when marking runs"},
     {Mutant::kNoRescan, "no-rescan", "stacks are scanned in the first round only"},
     {Mutant::kEpochLost, "epoch-lost", "a fiber is taken for clean though it ran"},
+    {Mutant::kLateCopyDropped, "late-copy-dropped",
+     "a deep stack that was copied when its fiber was resumed is not scanned"},
     {Mutant::kChannelWithoutBarrier, "channel-without-barrier",
      "what is written to another fiber's stack is not shaded"},
     {Mutant::kHandshakeSkipped, "handshake-skipped",

@@ -125,6 +125,7 @@ class Actor {
     if (base::mutant(base::Mutant::kHoistedTest)) return kCopy;
     if (base::mutant(base::Mutant::kLateStackPointer)) return kLate;
     if (base::mutant(base::Mutant::kClaimNotAwaited)) return kClaimed;
+    if (base::mutant(base::Mutant::kLateCopyDropped)) return kWoken;
     if (base::mutant(base::Mutant::kShadeUnflagged)) return kShade;
     return any;
   }
@@ -160,8 +161,9 @@ class Actor {
     static_cast<Cues*>(cues)->actor.store(self, std::memory_order_release);
     return true;
   }
-  void park_until_cue(std::uint64_t first, bool at_claim) {
-    cues_.at_claim.store(at_claim, std::memory_order_relaxed);
+  void park_until_cue(std::uint64_t first, Move move) {
+    cues_.at_claim.store(move == kClaimed, std::memory_order_relaxed);
+    cues_.in_walk.store(move == kWoken, std::memory_order_relaxed);
     cues_.first.store(first, std::memory_order_relaxed);
     fiber::park(fiber::WaitReason::kOther, publish_actor, &cues_);
   }
@@ -175,17 +177,17 @@ class Actor {
     wait_for_end(first);
     *place = frame[0];
   }
-  TAILRACE_NOINLINE void park_deep(unsigned depth, void** place, std::uint64_t first) {
+  TAILRACE_NOINLINE void park_deep(Move move, unsigned depth, void** place, std::uint64_t first) {
     volatile char frame[256];
     frame[0] = static_cast<char>(depth);
     if (depth > 0) {
-      park_deep(depth - 1, place, first);
+      park_deep(move, depth - 1, place, first);
       frame[1] = frame[0];
       return;
     }
     void* here = nullptr;
-    take(kLate, &here);
-    park_until_cue(first, false);
+    take(move, &here);
+    park_until_cue(first, move);
     *place = here;
   }
 
@@ -196,7 +198,7 @@ class Actor {
     switch (move) {
       case kLate:
         if (!run_.beside() || !wait([] { return base::phase() >= gc::kPhaseBlack; })) return;
-        park_deep(12, place, gc::rounds.first.load(std::memory_order_relaxed));
+        park_deep(kLate, 12, place, gc::rounds.first.load(std::memory_order_relaxed));
         return;
       case kCopy:
         fill_array();
@@ -269,12 +271,16 @@ class Actor {
       case kParked:
         take(move, place);
         scrub();
-        park_until_cue(first, false);
+        park_until_cue(first, kParked);
+        break;
+      case kWoken:
+        // More than is scanned at the switch.
+        park_deep(kWoken, 100, place, first);
         break;
       case kClaimed:
         take(move, place);
         scrub();
-        park_until_cue(first, true);
+        park_until_cue(first, kClaimed);
         sink(place, first);
         break;
       case kMail:
@@ -377,7 +383,10 @@ void prompt(Run& run, Random& random, Stage& stage, Cues& cues) {
       const bool claimed = cues.at_claim.load(std::memory_order_relaxed) &&
                            gc::ScanWord::state(actor->scan.load(std::memory_order_acquire)) ==
                                gc::ScanWord::kClaimed;
-      if (ended || claimed || !run.more()) {
+      const std::uint64_t open = gc::rounds.open.load(std::memory_order_acquire);
+      const bool walking = cues.in_walk.load(std::memory_order_relaxed) && first != 0 &&
+                           open > first && scanned(fiber::current(), open);
+      if (ended || claimed || walking || !run.more()) {
         cues.actor.store(nullptr, std::memory_order_relaxed);
         cues.first.store(0, std::memory_order_relaxed);
         fiber::ready(actor);

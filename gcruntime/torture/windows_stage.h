@@ -35,6 +35,7 @@ enum Move : unsigned {
   kHideout,   // in a register, half a vector register or the red zone of a running fiber
   kParked,    // on a stack that is left for a parked one's after its scan
   kClaimed,   // and resumed just when the next round reads it
+  kWoken,     // on a deep stack that is left for one that is resumed before the next round reads it
   kLate,      // on a stack that is left, deep, just before the first round
   kMail,      // written into a parked fiber's stack that was scanned
   kChannel,   // the same by a channel's direct hand-over
@@ -44,8 +45,9 @@ enum Move : unsigned {
   kStranger,  // under another thread's new object, while this one may not know of the cycle
   kMoves
 };
-constexpr const char* kMoveNames[kMoves] = {"hideout", "parked", "claimed", "late",  "mail",
-                                            "channel", "store",  "copy",    "shade", "stranger"};
+constexpr const char* kMoveNames[kMoves] = {"hideout", "parked", "claimed", "woken",
+                                            "late",    "mail",   "channel", "store",
+                                            "copy",    "shade",  "stranger"};
 
 struct Box {
   Item* letter = nullptr;
@@ -57,6 +59,7 @@ struct Cues {
   std::atomic<fiber::Fiber*> actor{
       nullptr};                       // parked; release by its commit, acquire by the prompter
   std::atomic<bool> at_claim{false};  // wake it when it is claimed
+  std::atomic<bool> in_walk{false};   // or when the prompter's thread has answered the next round
   std::atomic<int> release{0};
   std::atomic<fiber::Fiber*> mail_receiver{nullptr};  // parked; as actor
   std::atomic<Box*> box{nullptr};
