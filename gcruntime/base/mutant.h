@@ -38,6 +38,7 @@ enum class Mutant : unsigned char {
   kChannelWithoutBarrier,  // what is written to another fiber's stack is not shaded
   kHandshakeSkipped,       // a round asks nobody for the running stacks
   kOffInOne,               // the barrier and black allocation go off in one handshake
+  kSweepForgets,           // a marker drops what leads into the group behind
   kRescanFromQueues,       // later rounds look at fibers in queues, not at all fibers
 };
 

@@ -4,93 +4,23 @@
 
 #include "gcruntime/base/annotations.h"
 #include "gcruntime/base/check.h"
+#include "gcruntime/gc/mark_words.h"
 #include "gcruntime/gc/marker.h"
 #include "gcruntime/gc/type_info.h"
 #include "gcruntime/os/clock.h"
 
 namespace tailrace::gc {
 
+using internal::Cage;
+using internal::is_object;
+using internal::load_word;
+using internal::lowest;
 using internal::turn_bit;
 
 namespace {
 
-// Objects' words are read while mutators write them.
-TAILRACE_ALWAYS_INLINE std::uintptr_t load_word(const std::uintptr_t* word) noexcept {
-#if TAILRACE_TSAN
-  // An object whose address was on a stack may be read while its constructor runs, which writes zeros or
-  // what it will hold by plain stores. Whole words either way, so it is not for TSan to see.
-  std::uintptr_t value;
-  asm volatile("movq %1, %0" : "=r"(value) : "m"(*word) : "memory");
-  return value;
-#else
-  // Acquire pairs with gc::store's release: the object's allocation bit, header and contents are visible.
-  return __atomic_load_n(word, __ATOMIC_ACQUIRE);
-#endif
-}
-
-// Where the heap is: in registers, as far as the compiler is concerned.
-struct Cage {
-  const std::uintptr_t base = heap::page_map.base;
-  const std::size_t bytes = heap::page_map.bytes;
-
-  // 1 for a word that holds a managed pointer, or else 0: no branch, as nulls and pointers alternate as
-  // they like. Odd: an inline String.
-  TAILRACE_ALWAYS_INLINE std::size_t holds(std::uintptr_t word) const noexcept {
-    return static_cast<std::size_t>(word - base < bytes) & ~word & 1;
-  }
-};
-
-// What a word of an object with pointers leads to is an object: false stops the program, but in the verify
-// build, where the verifier, which comes next, tells whose word it is and where both objects came from.
-// [gc.traced] A marker that reads a pointer sees the allocation bit of what it points to: the bit was set
-// before the pointer was published by gc::store's release, which load_word's acquire pairs with.
-TAILRACE_ALWAYS_INLINE bool is_object([[maybe_unused]] std::uintptr_t word) noexcept {
-#if TAILRACE_DCHECKS
-  const heap::ObjectPlace place = heap::find_object(word);
-  if (place.slot == 0 || place.allocated()) return true;
-#if defined(TAILRACE_VERIFY)
-  return false;
-#else
-  TAILRACE_CHECK_VALUE(false, "a traced word points to a free slot: its object was lost", word);
-#endif
-#else
-  return true;
-#endif
-}
-
-// The slots of a small span that share a word of mark bits.
-struct Group {
-  std::uintptr_t base;
-  std::size_t bytes;
-  std::uint32_t slot_bytes;
-  std::uint32_t reciprocal;
-  std::atomic<std::uint64_t>* mark_word;
-  std::uint64_t bit;  // of the slot that was asked for
-};
-TAILRACE_ALWAYS_INLINE Group group_of(std::uintptr_t slot) noexcept {
-  const std::size_t page = heap::page_of(slot);
-  const std::uint32_t info = heap::page_info(page);
-  const std::size_t first = page - heap::PageInfo::index(info);
-  const heap::SizeClass& size = heap::kSizeClassTable[heap::PageInfo::size_class(info)];
-  const std::uintptr_t start = heap::page_address(first);
-  const std::size_t index = ((slot - start) * std::uint64_t{size.reciprocal}) >> 32;
-  const std::size_t word = index / 64;
-  return {start + word * 64 * size.bytes,
-          std::min<std::size_t>(64, size.slots - word * 64) * size.bytes,
-          size.bytes,
-          size.reciprocal,
-          &heap::page_map.slot_bits[first].mark[word],
-          std::uint64_t{1} << (index % 64)};
-}
-
-// A bit's number; bits != 0.
-TAILRACE_ALWAYS_INLINE std::size_t lowest(std::uint64_t bits) noexcept {
-  return static_cast<std::size_t>(__builtin_ctzll(bits));
-}
-
 constexpr std::uintptr_t kNearBytes = 1024;  // so close, objects are likely to be in one group
-constexpr std::uintptr_t kGroupAheadBytes = 1024;  // of a group: sent for ahead of the scan
-constexpr std::size_t kDeadlineWork = 256;         // between looks at the clock: objects, about
+constexpr std::size_t kDeadlineWork = 256;   // between looks at the clock: objects, about
 
 }  // namespace
 
@@ -221,82 +151,19 @@ TAILRACE_NOINLINE std::size_t Marker::scan_any(Grey grey) noexcept {
 // The slots of equal headers are scanned without a look at the type from now on.
 void Marker::learn_shape(const ScannedObject& object, std::size_t header_words) noexcept {
   const TypeInfo& type = *object.type;
-  Shape shape{*(object.payload - header_words), 0,
-              (header_words + std::size_t{type.words} * object.count) * 8};
+  Shape shape{
+      *(object.payload - header_words), 0,
+      static_cast<std::uint32_t>((header_words + std::size_t{type.words} * object.count) * 8), 0,
+      0};
   for (std::uint32_t i = 0; i < object.count; ++i) {
     shape.bitmap |= type.bitmap[0] << (header_words + std::size_t{i} * type.words);
   }
+  if (shape.bitmap != 0) {
+    shape.first = static_cast<std::uint16_t>(lowest(shape.bitmap));
+    const std::uint64_t run = shape.bitmap >> shape.first;
+    if ((run & (run + 1)) == 0) shape.run = static_cast<std::uint16_t>(std::popcount(run));
+  }
   shape_of(shape.header) = shape;
-}
-
-// An object and what it leads to among the 64 slots that share its mark word. What was allocated one after
-// the other costs neither a look-up nor an atomic operation nor an entry each. `next` will be scanned next.
-//
-// [gc.group] The bits are turned together, afterwards. Another marker or a barrier may turn some of them
-// meanwhile and make entries: such objects are scanned twice, which is harmless, and counted once, by who
-// turned the bit. Nobody relies on the bit being set before the words are read: the barrier shades what is
-// stored whatever the colour of the object that it is stored into.
-void Marker::scan_group(std::uintptr_t slot, std::uintptr_t next) noexcept {
-  const Group group = group_of(slot);
-  for (std::uintptr_t line = slot + 64; line < slot + kGroupAheadBytes; line += 64) {
-    __builtin_prefetch(reinterpret_cast<const void*>(line));
-  }
-  std::uint64_t grey = group.bit;
-  // Relaxed: those that are marked by now are somebody else's.
-  const std::uint64_t before = group.mark_word->load(std::memory_order_relaxed) | grey;
-  std::uint64_t seen = before;
-  const Cage cage;
-  Shape shape = {0, 0, 0};
-  std::size_t count = word_count_;
-  std::uint64_t scanned = 0;
-  // In waves: the objects of one do not wait for each other's words.
-  std::uint64_t found = 0;
-  for (;; grey &= grey - 1) {
-    if (grey == 0) {
-      grey = found & ~seen;
-      if (grey == 0) break;
-      seen |= grey;
-      found = 0;
-    }
-    const std::uintptr_t here = group.base + lowest(grey) * group.slot_bytes;
-    __builtin_prefetch(reinterpret_cast<const void*>(here + kGroupAheadBytes));
-    __builtin_prefetch(reinterpret_cast<const void*>(next));
-    next += group.slot_bytes;
-    const auto* const words = reinterpret_cast<const std::uintptr_t*>(here);
-    const std::uint64_t header = load_word(words);
-    if (header != shape.header || count > kWords - 64) [[unlikely]] {
-      word_count_ = count;
-      if (count > kWords - 64) flush_words();
-      shape = shape_of(header);
-      if (shape.header != header) work_ += scan_any({here, 0});
-      count = word_count_;
-      if (shape.header != header) continue;
-    }
-    ++scanned;
-    stats_.bytes += shape.bytes;
-    for (std::uint64_t bits = shape.bitmap; bits != 0; bits &= bits - 1) {
-      const std::uintptr_t word = load_word(words + lowest(bits));
-      const std::uintptr_t offset = word - group.base;
-      const std::uint64_t near = static_cast<std::uint64_t>(offset < group.bytes) & ~word & 1;
-      if (TAILRACE_DCHECKS && near != 0 && !is_object(word)) continue;
-      found |= near << (offset * group.reciprocal >> 32 & 63);
-      words_[count] = word;
-      count += cage.holds(word) & ~near;
-    }
-  }
-  word_count_ = count;
-  work_ += scanned;
-  stats_.objects += scanned;
-  turn_group(*group.mark_word, seen & ~before, group.slot_bytes);
-}
-
-void Marker::turn_group(std::atomic<std::uint64_t>& mark_word, std::uint64_t bits,
-                        std::size_t slot_bytes) noexcept {
-  if (bits == 0) return;
-  // Relaxed: as in turn_bit.
-  const std::uint64_t twice = bits & mark_word.fetch_or(bits, std::memory_order_relaxed);
-  stats_.marked_bytes += static_cast<std::uint64_t>(std::popcount(bits & ~twice)) * slot_bytes;
-  stats_.objects -= static_cast<std::uint64_t>(std::popcount(twice));
 }
 
 TAILRACE_ALWAYS_INLINE void Marker::scan(const Batch& batch) noexcept {
@@ -323,8 +190,11 @@ TAILRACE_ALWAYS_INLINE void Marker::scan(const Batch& batch) noexcept {
     // Its first or its last pointer leads to a neighbour: probably more do.
     if (end != begin && (*begin - slot + kNearBytes < 2 * kNearBytes ||
                          end[-1] - slot + kNearBytes < 2 * kNearBytes)) {
-      scan_group(slot, batch.objects[i + 1 < batch.count ? i + 1 : i].slot);
-      continue;
+      sweep_from(slot);
+      if (work_ < kSweepWork) continue;
+      // Enough for now. The others go back: a group or less of each would be out of order.
+      for (std::size_t back = batch.count; --back > i;) push(batch.objects[back]);
+      break;
     }
     ++scanned;
     scanned_bytes += shape.bytes;

@@ -14,8 +14,9 @@ namespace tailrace::gc {
 namespace {
 
 constexpr std::int64_t kPatienceNs = 20'000;  // for other markers to give something away
-// Entries that a marker has when it puts half of them where others may find them.
-constexpr std::uint32_t kWorthGiving = 16;
+// Entries that a marker has when it puts half of them where others may find them. Few: what a sweep leaves of
+// a tree is an entry for each level, and each leads to as much as the sweep has done.
+constexpr std::uint32_t kWorthGiving = 4;
 constexpr std::int64_t kForEverNs = INT64_MAX;
 
 }  // namespace

@@ -79,14 +79,18 @@ class Marker {
   static constexpr std::size_t kWords = 128;        // pointers that are collected, then resolved
   static constexpr std::size_t kPieceWords = 8192;  // of a large object, at a time
   static constexpr std::size_t kShapes = 64;
+  static constexpr std::size_t kSweepWork = 1024;  // objects, after which a sweep goes no further
 
   // What the header of a common object says, all of it: which words of the slot are pointers.
   struct Shape {
     std::uint64_t header;
     std::uint64_t bitmap;  // of the slot, header included
-    std::uint64_t bytes;
+    std::uint32_t bytes;
+    std::uint16_t first;  // of the bitmap
+    std::uint16_t run;    // how many pointers, if they lie one behind the other; else 0
   };
   struct Target;
+  struct Group;
   struct Batch {
     std::size_t count = 0;
     Grey objects[kBatch];
@@ -102,7 +106,11 @@ class Marker {
   void flush_words() noexcept;
   void fill(Batch& batch) noexcept;
   void scan(const Batch& batch) noexcept;
-  void scan_group(std::uintptr_t slot, std::uintptr_t next) noexcept;
+  void keep_pointers(std::size_t from) noexcept;
+  template <std::size_t kPointers>
+  std::size_t sweep_shape(Group& group, const Shape& shape) noexcept;
+  std::size_t sweep_group(Group& group, std::size_t from) noexcept;
+  void sweep_from(std::uintptr_t slot) noexcept;
   void turn_group(std::atomic<std::uint64_t>& mark_word, std::uint64_t bits,
                   std::size_t slot_bytes) noexcept;
   std::size_t scan_any(Grey grey) noexcept;

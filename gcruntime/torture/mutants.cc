@@ -41,6 +41,8 @@ constexpr MutantName kNames[] = {
     {Mutant::kHandshakeSkipped, "handshake-skipped",
      "later rounds ask nobody for the running stacks"},
     {Mutant::kOffInOne, "off-in-one", "the barrier and black allocation go off in one handshake"},
+    {Mutant::kSweepForgets, "sweep-forgets",
+     "a marker's sweep drops what leads into the group behind"},
     {Mutant::kRescanFromQueues, "rescan-from-queues",
      "later rounds pass over fibers that are in no queue"},
 };
