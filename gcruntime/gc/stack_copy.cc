@@ -35,6 +35,7 @@ void StackCopy::trim() noexcept {
   os::decommit_memory(reinterpret_cast<char*>(words_) + kReadyBytes, held - kReadyBytes);
 }
 
+// NOLINTNEXTLINE(readability-non-const-parameter): the instruction writes there
 TAILRACE_NO_SANITIZE void copy_stack_words(std::uintptr_t* to, std::uintptr_t low,
                                            std::size_t words) noexcept {
   // By an instruction, as sanitizers watch memcpy: a stack has red zones of theirs in it.
