@@ -97,6 +97,17 @@ void add_go_gc_families(std::vector<Family>& families, const RuntimeSnapshot& sn
   add_counter(families, "go_cpu_classes_gc_total_cpu_seconds_total", "CPU time used to collect.",
               seconds(cycles.all_cpu_ns()));
 
+  const gc::ScavengeStats& scavenge = snapshot.scavenge;
+  add_counter(families, "go_cpu_classes_scavenge_assist_cpu_seconds_total",
+              "CPU time of giving memory back to the OS by who needed room at once.",
+              seconds(scavenge.assist_cpu_ns));
+  add_counter(families, "go_cpu_classes_scavenge_background_cpu_seconds_total",
+              "CPU time of giving memory back to the OS in the background.",
+              seconds(scavenge.background_cpu_ns));
+  add_counter(families, "go_cpu_classes_scavenge_total_cpu_seconds_total",
+              "CPU time of giving memory back to the OS.",
+              seconds(scavenge.assist_cpu_ns + scavenge.background_cpu_ns));
+
   const gc::FinalizerStats& f = snapshot.finalizers;
   add_counter(families, "go_gc_cleanups_executed_cleanups_total", "Cleanups run.",
               f.cleanups_executed);
@@ -121,6 +132,21 @@ void add_gc_families(std::vector<Family>& families, const RuntimeSnapshot& snaps
               cycles.marked_bytes);
   add_counter(families, "tailrace_gc_marked_objects_total", "Objects that cycles found alive.",
               cycles.marked_objects);
+
+  add_counter(families, "tailrace_gc_released_bytes_total",
+              "Bytes of free heap memory given back to the OS.", snapshot.scavenge.released_bytes);
+  if (snapshot.memory.sustainable_alloc_bytes_per_second > 0) {
+    Series series;
+    series.value = snapshot.memory.sustainable_alloc_bytes_per_second;
+    families.push_back(
+        {"tailrace_gc_sustainable_alloc_bytes_per_second",
+         "What may be allocated on the heap a second so that marking, with a quarter of the "
+         "processors, ends before the heap is at its goal: (goal - live) / (live / (mark "
+         "rate of the last cycles * processors / 4)). Absent before the first cycle; +Inf "
+         "without a goal.",
+         Kind::kGauge,
+         {std::move(series)}});
+  }
 
   if (snapshot.holds.empty()) {
     return;

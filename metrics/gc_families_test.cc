@@ -138,6 +138,35 @@ TEST(GcFamilies, CountersTellWhatTheSnapshotSays) {
   EXPECT_EQ(value(families, "go_gc_cleanups_executed_cleanups_total"), 5);
 }
 
+TEST(GcFamilies, WhatWentBackToTheOsAndWhatThatCost) {
+  RuntimeSnapshot snapshot = example();
+  snapshot.scavenge = {
+      .released_bytes = 8192, .background_cpu_ns = 500'000'000, .assist_cpu_ns = 250'000'000};
+  std::vector<Family> families;
+  add_go_gc_families(families, snapshot);
+  add_gc_families(families, snapshot);
+  EXPECT_EQ(value(families, "tailrace_gc_released_bytes_total"), 8192);
+  const auto go = [&](const std::string& name) {
+    return value(families, "go_cpu_classes_scavenge_" + name + "_cpu_seconds_total");
+  };
+  EXPECT_EQ(go("background"), 0.5);
+  EXPECT_EQ(go("assist"), 0.25);
+  EXPECT_EQ(go("total"), 0.75);
+}
+
+TEST(GcFamilies, TheSustainableRateIsToldOnceItIsKnown) {
+  constexpr const char* kName = "tailrace_gc_sustainable_alloc_bytes_per_second";
+  RuntimeSnapshot snapshot = example();
+  std::vector<Family> families;
+  add_gc_families(families, snapshot);
+  EXPECT_EQ(find_family(families, kName), nullptr);
+  snapshot.memory.sustainable_alloc_bytes_per_second = 5e8;
+  families.clear();
+  add_gc_families(families, snapshot);
+  EXPECT_EQ(value(families, kName), 5e8);
+  EXPECT_EQ(find_family(families, kName)->kind, Kind::kGauge);
+}
+
 TEST(GcFamilies, UnknownHoldsAreNotExported) {
   std::vector<Family> families;
   add_gc_families(families, RuntimeSnapshot());

@@ -3,6 +3,8 @@
 
 #include <new>
 
+#include "metrics/runtime_snapshot.h"
+
 namespace tailrace::metrics {
 namespace {
 
@@ -17,6 +19,8 @@ enum : std::size_t {
   kAllocTotal,
   kFamilies
 };
+// The order of a route's series in kAllocTotal.
+enum : std::size_t { kArenaKind, kHeapKind, kLargeKind, kMallocKind, kAllocKinds };
 
 std::vector<Family> http_families() {
   std::vector<Family> families(kFamilies);
@@ -74,6 +78,39 @@ bool any(std::span<const std::uint64_t> words) {
     }
   }
   return false;
+}
+
+// What the routes' series say, in which they stand in one order.
+std::vector<RouteLoad> route_loads(std::span<const Family> families) {
+  const auto whole = [](double value) { return static_cast<std::uint64_t>(value); };
+  std::vector<RouteLoad> loads;
+  const std::vector<Series>& requests = families[kAllocBytes].series;
+  const std::vector<Series>& bytes = families[kAllocTotal].series;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    loads.push_back({requests[i].labels[0].value, requests[i].count,
+                     whole(bytes[i * kAllocKinds + kHeapKind].value) +
+                         whole(bytes[i * kAllocKinds + kLargeKind].value)});
+  }
+  return loads;
+}
+
+Family ceiling_family(const Ceilings& ceilings) {
+  Family family{
+      "tailrace_http_predicted_ceiling_requests_per_second",
+      "Requests a second that the service can answer with the routes' present mix: the "
+      "smaller of what the collector sustains (sustainable bytes a second * the route's "
+      "share of all allocation / its mean heap bytes a request) and what the processors "
+      "allow (processors / CPU seconds a request * the route's share of requests). Absent "
+      "before the first cycle; a route without requests keeps its last value.",
+      Kind::kGauge,
+      {}};
+  for (const auto& [route, ceiling] : ceilings) {
+    Series series;
+    series.labels = {{"route", route}};
+    series.value = ceiling;
+    family.series.push_back(std::move(series));
+  }
+  return family;
 }
 
 }  // namespace
@@ -199,6 +236,7 @@ HttpInstruments::HttpInstruments(Registry& registry)
     : dropped_(registry.dropped_children("http_requests_total")),
       in_flight_(registry.gauge(
           {.name = "http_requests_in_flight", .help = "Requests being handled now."})),
+      capacity_(take_capacity()),
       registration_(registry.source([this](std::vector<Family>& families) { collect(families); })) {
 }
 
@@ -219,10 +257,16 @@ RouteInstruments& HttpInstruments::route(std::string_view pattern) {
 
 void HttpInstruments::collect(std::vector<Family>& families) {
   std::vector<Family> ours = http_families();
+  // Not under the lock: it may wait for the collector, and with it for whoever waits for the lock.
+  const Capacity capacity = take_capacity();
   {
     const std::lock_guard lock(mutex_);
     for (const auto& [pattern, route] : routes_) {
       route->collect(ours);
+    }
+    const Ceilings& ceilings = capacity_.note({capacity, route_loads(ours)});
+    if (!ceilings.empty()) {
+      ours.push_back(ceiling_family(ceilings));
     }
   }
   families.insert(families.end(), std::make_move_iterator(ours.begin()),

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "metrics/bucket_bounds.h"
+#include "metrics/capacity.h"
 #include "metrics/counter.h"
 #include "metrics/gauge.h"
 #include "metrics/instruments.h"
@@ -207,6 +208,7 @@ class HttpInstruments final {
   std::mutex mutex_;
   // Guarded by mutex_; routes are never removed.
   std::map<std::string, std::unique_ptr<RouteInstruments>, std::less<>> routes_;
+  CapacityWindow capacity_;
   Registration registration_;  // last: ends before what it reads
 };
 

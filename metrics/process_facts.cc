@@ -181,10 +181,12 @@ std::optional<std::uint64_t> parse_netstat(std::string_view text, std::string_vi
 
 }  // namespace internal
 
+// The clock and not the ticks of /proc/self/stat, which are 10 ms long.
+std::optional<double> read_cpu_seconds() { return clock_seconds(CLOCK_PROCESS_CPUTIME_ID); }
+
 ProcessFacts read_process_facts() {
   ProcessFacts facts;
-  // The clock and not the ticks of /proc/self/stat, which are 10 ms long.
-  facts.cpu_seconds = clock_seconds(CLOCK_PROCESS_CPUTIME_ID);
+  facts.cpu_seconds = read_cpu_seconds();
   facts.virtual_max_bytes = soft_limit(RLIMIT_AS);
   facts.max_fds = soft_limit(RLIMIT_NOFILE);
   facts.open_fds = count_open_fds();

@@ -23,6 +23,8 @@ struct ProcessFacts {
 
 // Any thread. Some tens of microseconds.
 ProcessFacts read_process_facts();
+// ProcessFacts::cpu_seconds alone: a microsecond.
+std::optional<double> read_cpu_seconds();
 
 namespace internal {
 

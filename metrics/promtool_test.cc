@@ -14,6 +14,8 @@
 #include <sstream>
 #include <string>
 
+#include "gcruntime/gc/collect.h"
+#include "gcruntime/gc/mutator.h"
 #include "metrics/exporter.h"
 #include "metrics/http_instruments.h"
 #include "metrics/names.h"
@@ -24,6 +26,9 @@ namespace tailrace::metrics {
 namespace {
 
 std::string full_scrape() {
+  const gc::ThreadScope scope;
+  const int percent = gc::set_percent(100);
+  gc::collect();  // what is known after a cycle only is there too
   Registry registry;
   HttpInstruments http(registry);
   const RuntimeCollector collector(registry, nullptr);
@@ -35,7 +40,9 @@ std::string full_scrape() {
     }
   }
   registry.counter({.name = "users_total", .help = "Users\nwith \\ two lines."}).add();
-  return Exporter(registry).scrape();
+  std::string text = Exporter(registry).scrape();
+  gc::set_percent(percent);
+  return text;
 }
 
 // Reads a line of a scrape; false if it is not a sample in the text format.
@@ -123,6 +130,11 @@ TEST(Scrape, IsGrammatical) {
     }
   }
   EXPECT_GT(families.size(), 70u);
+  for (const char* name :
+       {"tailrace_gc_sustainable_alloc_bytes_per_second", "tailrace_gc_released_bytes_total",
+        "tailrace_http_predicted_ceiling_requests_per_second"}) {
+    EXPECT_TRUE(families.contains(name)) << name;
+  }
   EXPECT_EQ(text.substr(0, 15), "# HELP go_info ");
 }
 

@@ -3,6 +3,8 @@
 
 #include <atomic>
 
+#include "gcruntime/os/clock.h"
+
 namespace tailrace::metrics {
 namespace {
 
@@ -31,6 +33,7 @@ RuntimeSnapshot take_snapshot(const fiber::Scheduler* scheduler) {
   snapshot.memory = gc::read_mem_stats();
   snapshot.cycles = gc::read_cycle_stats();
   snapshot.finalizers = gc::read_finalizer_stats();
+  snapshot.scavenge = gc::read_scavenge_stats();
   for (std::size_t i = 0; i < gc::kHoldKinds; ++i) {
     const auto kind = static_cast<gc::HoldKind>(i);
     snapshot.holds.push_back(gc::read_holds(kind));
@@ -43,6 +46,15 @@ RuntimeSnapshot take_snapshot(const fiber::Scheduler* scheduler) {
   snapshot.process = read_process_facts();
   snapshot.freed_bytes = freed_bytes(snapshot.memory);
   return snapshot;
+}
+
+Capacity take_capacity() {
+  const gc::MemStats memory = gc::read_mem_stats();
+  return {.sustainable_bytes_per_second = memory.sustainable_alloc_bytes_per_second,
+          .procs = memory.procs,
+          .allocated_bytes = memory.total_alloc,
+          .cpu_seconds = read_cpu_seconds(),
+          .at_ns = os::now_ns()};
 }
 
 }  // namespace tailrace::metrics

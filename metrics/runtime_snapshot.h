@@ -11,7 +11,9 @@
 #include "gcruntime/gc/finalizer.h"
 #include "gcruntime/gc/holds.h"
 #include "gcruntime/gc/mem_stats.h"
+#include "gcruntime/gc/scavenger.h"
 #include "gcruntime/sync/blocking_pool.h"
+#include "metrics/capacity.h"
 #include "metrics/process_facts.h"
 
 namespace tailrace::metrics {
@@ -21,6 +23,7 @@ struct RuntimeSnapshot {
   gc::CycleStats cycles;
   std::vector<gc::HoldCounts> holds;  // by kind, preempted ones included; empty: not known
   gc::FinalizerStats finalizers;
+  gc::ScavengeStats scavenge;
   fiber::SchedulerStats scheduler;
   fiber::BlockingStats blocking;
   ProcessFacts process;
@@ -32,5 +35,8 @@ std::string version();
 
 // Any thread. With no scheduler its numbers are zero.
 RuntimeSnapshot take_snapshot(const fiber::Scheduler* scheduler);
+
+// The same of what capacity.h needs. Any thread.
+Capacity take_capacity();
 
 }  // namespace tailrace::metrics

@@ -7,6 +7,8 @@
 
 #include "gcruntime/gc/collect.h"
 #include "gcruntime/gc/mem_stats.h"
+#include "gcruntime/gc/memory_limit.h"
+#include "gcruntime/gc/memory_wait.h"
 #include "server/ascii.h"
 #include "server/json_body.h"
 #include "server/request.h"
@@ -35,14 +37,16 @@ BOOST_DESCRIBE_STRUCT(MemStatsView, (),
 
 struct SettingsView {
   std::int64_t gc_percent;                    // -1: off
+  std::string gc_percent_from;                // a flag's or variable's name, or who else has set it
   std::optional<std::uint64_t> memory_limit;  // null: off
-  bool memory_limit_enforced;
+  std::string memory_limit_from;
 };
-BOOST_DESCRIBE_STRUCT(SettingsView, (), (gc_percent, memory_limit, memory_limit_enforced))
+BOOST_DESCRIBE_STRUCT(SettingsView, (),
+                      (gc_percent, gc_percent_from, memory_limit, memory_limit_from))
 
 // A member that is missing stays as it is.
 struct SettingsChange {
-  std::optional<std::int64_t> gc_percent;
+  std::optional<std::int64_t> gc_percent;    // -1: off
   std::optional<std::int64_t> memory_limit;  // -1: off
 };
 BOOST_DESCRIBE_STRUCT(SettingsChange, (), (gc_percent, memory_limit))
@@ -53,52 +57,50 @@ struct CycleView {
 };
 BOOST_DESCRIBE_STRUCT(CycleView, (), (num_gc, heap_live))
 
-std::optional<std::uint64_t> limit_or_null(const GcSettings& settings) {
-  const std::uint64_t limit = settings.memory_limit.load(std::memory_order_relaxed);
-  return limit == UINT64_MAX ? std::nullopt : std::optional(limit);
+std::optional<std::uint64_t> or_null(std::uint64_t limit) {
+  return limit == kOff ? std::nullopt : std::optional(limit);
 }
 
-MemStatsView view(const gc::MemStats& s, const GcSettings& settings) {
+MemStatsView view(const gc::MemStats& s) {
   return {s.total_alloc,     s.mallocs,       s.frees,           s.heap_alloc,
           s.heap_objects,    s.heap_sys,      s.heap_inuse,      s.heap_idle,
           s.heap_released,   s.stack_inuse,   s.stack_sys,       s.mspan_inuse,
           s.mspan_sys,       s.mcache_inuse,  s.mcache_sys,      s.gc_sys,
           s.other_sys,       s.sys,           s.next_gc,         s.heap_live,
           s.num_gc,          s.num_forced_gc, s.last_gc_unix_ns, s.pause_total_ns,
-          s.gc_cpu_fraction, s.gc_cpu_ns,     s.gc_percent,      limit_or_null(settings)};
+          s.gc_cpu_fraction, s.gc_cpu_ns,     s.gc_percent,      or_null(gc::memory_limit())};
 }
 
 Response show_settings(const GcSettings& settings) {
-  return json(SettingsView{settings.percent.load(std::memory_order_relaxed),
-                           limit_or_null(settings), false});
+  GcSettings::View view = settings.view();
+  return json(SettingsView{view.percent, std::move(view.percent_from), or_null(view.memory_limit),
+                           std::move(view.memory_limit_from)});
 }
 
 Response change_settings(GcSettings& settings, Request& request) {
+  const gc::MemoryReserve reserve;  // the way out of a limit that is too tight
   const SettingsChange& change = *request.json<SettingsChange>();
   // Both are checked before one is changed.
   if (change.gc_percent && (*change.gc_percent < -1 || *change.gc_percent > 1'000'000)) {
-    throw HttpError(422, "gc_percent is -1 (off) to 1000000");
+    throw HttpError(400, "gc_percent: expected -1 (off) to 1000000");
   }
   if (change.memory_limit && (*change.memory_limit < -1 || *change.memory_limit == 0)) {
-    throw HttpError(422, "memory_limit is a number of bytes, or -1 (off)");
+    throw HttpError(400, "memory_limit: expected a number of bytes, or -1 (off)");
   }
-  if (change.gc_percent) {
-    const int percent = static_cast<int>(*change.gc_percent);
-    gc::set_percent(percent);
-    settings.percent.store(percent, std::memory_order_relaxed);
-  }
+  std::optional<int> percent;
+  if (change.gc_percent) percent = static_cast<int>(*change.gc_percent);
+  std::optional<std::uint64_t> limit;
   if (change.memory_limit) {
-    settings.memory_limit.store(
-        *change.memory_limit < 0 ? UINT64_MAX : static_cast<std::uint64_t>(*change.memory_limit),
-        std::memory_order_relaxed);
+    limit = *change.memory_limit < 0 ? kOff : static_cast<std::uint64_t>(*change.memory_limit);
   }
+  settings.change(percent, limit);
   return show_settings(settings);
 }
 
 constexpr std::string_view kIndex =
     "GET  /debug/memstats     numbers about the managed heap\n"
     "POST /debug/gc           runs a cycle\n"
-    "GET  /debug/gc/settings  gc_percent and memory_limit; PUT changes them\n"
+    "GET  /debug/gc/settings  gc_percent and memory_limit, and who set them; PUT changes them\n"
     "GET  /metrics            Prometheus\n"
     "GET  /healthz /readyz\n";
 
@@ -120,8 +122,8 @@ void add_debug_routes(Router& router, GcSettings& settings) {
   router.add(Method::kGet, "/debug", index, options);
   router.add(Method::kGet, "/debug/", index, options);
   router.add(
-      Method::kGet, "/debug/memstats",
-      [&settings](Request&) { return json(view(gc::read_mem_stats(), settings)); }, options);
+      Method::kGet, "/debug/memstats", [](Request&) { return json(view(gc::read_mem_stats())); },
+      options);
   router.add(
       Method::kPost, "/debug/gc",
       [](Request&) {

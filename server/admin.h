@@ -1,23 +1,15 @@
 // The admin listener's routes below /debug, and who may use them.
 #pragma once
 
-#include <atomic>
-#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "server/cidr.h"
+#include "server/gc_settings.h"
 #include "server/router.h"
 #include "server/service.h"
 
 namespace tailrace::http {
-
-// The settings that /debug/gc/settings shows and changes; the collector has its own copy of the
-// first.
-struct GcSettings {
-  std::atomic<int> percent{100};  // relaxed, both: shown only
-  std::atomic<std::uint64_t> memory_limit{UINT64_MAX};
-};
 
 // /debug, /debug/memstats, /debug/gc, /debug/gc/settings.
 void add_debug_routes(Router& router, GcSettings& settings);

@@ -6,6 +6,8 @@
 #include <string>
 
 #include "gcruntime/gc/collect.h"
+#include "gcruntime/gc/mem_stats.h"
+#include "gcruntime/gc/memory_limit.h"
 #include "server/test_server.h"
 
 namespace tailrace::http {
@@ -33,15 +35,45 @@ TEST(Admin, ShowsAndChangesTheCollector) {
   auto response = put("{\"gc_percent\":150,\"memory_limit\":1073741824}");
   EXPECT_EQ(response->status, 200);
   EXPECT_EQ(response->body,
-            "{\"gc_percent\":150,\"memory_limit\":1073741824,\"memory_limit_enforced\":false}");
+            "{\"gc_percent\":150,\"gc_percent_from\":\"PUT /debug/gc/settings\","
+            "\"memory_limit\":1073741824,\"memory_limit_from\":\"PUT /debug/gc/settings\"}");
+  EXPECT_EQ(gc::read_mem_stats().gc_percent, 150);
+  EXPECT_EQ(gc::memory_limit(), 1073741824u);
+  EXPECT_NE(client.get("/debug/memstats")->body.find("\"memory_limit\":1073741824"),
+            std::string::npos);
+  EXPECT_EQ(put(response->body)->status, 200);  // what was shown may be sent back
+
+  // Refused by the name of the member, and then nothing is changed.
+  for (const auto& [body, member] :
+       {std::pair("{\"gc_percent\":-2}", "gc_percent"),
+        std::pair("{\"gc_percent\":1000001}", "gc_percent"),
+        std::pair("{\"gc_percent\":\"x\"}", "gc_percent"),
+        std::pair("{\"gc_percent\":1.5}", "gc_percent"),
+        std::pair("{\"memory_limit\":0,\"gc_percent\":5}", "memory_limit"),
+        std::pair("{\"gc_percent\":5,\"memory_limit\":-2}", "memory_limit"),
+        std::pair("{\"gc_percent\":5,\"memory_limit\":\"1GiB\"}", "memory_limit"),
+        std::pair("{\"memory_limit\":99999999999999999999}", "memory_limit")}) {
+    response = put(body);
+    EXPECT_EQ(response->status, 400) << body;
+    EXPECT_NE(response->body.find(member), std::string::npos) << body << response->body;
+  }
+  EXPECT_EQ(put("nonsense")->status, 400);
+  EXPECT_EQ(gc::read_mem_stats().gc_percent, 150);
+  EXPECT_EQ(gc::memory_limit(), 1073741824u);
+
   EXPECT_EQ(put("{\"memory_limit\":-1}")->status, 200);
+  EXPECT_EQ(gc::memory_limit(), gc::kNoMemoryLimit);
+  EXPECT_NE(client.get("/debug/gc/settings")->body.find("\"memory_limit\":null"),
+            std::string::npos);
+  EXPECT_EQ(put("{\"gc_percent\":-1}")->status, 200);
+  EXPECT_EQ(gc::read_mem_stats().gc_percent, -1);
+  // The program's own calls show as such.
+  EXPECT_EQ(gc::set_percent(100), -1);
+  gc::set_memory_limit(std::uint64_t{7} << 30);
   EXPECT_EQ(client.get("/debug/gc/settings")->body,
-            "{\"gc_percent\":150,\"memory_limit\":null,\"memory_limit_enforced\":false}");
-  EXPECT_EQ(put("{\"gc_percent\":-2}")->status, 422);
-  EXPECT_EQ(put("{\"gc_percent\":\"x\"}")->status, 400);
-  EXPECT_EQ(put("{\"memory_limit\":0,\"gc_percent\":5}")->status, 422);
-  EXPECT_NE(client.get("/debug/gc/settings")->body.find("150"), std::string::npos);
-  EXPECT_EQ(gc::set_percent(100), 150);
+            "{\"gc_percent\":100,\"gc_percent_from\":\"program\",\"memory_limit\":7516192768,"
+            "\"memory_limit_from\":\"program\"}");
+  gc::set_memory_limit(gc::kNoMemoryLimit);
 }
 
 TEST(Admin, PublicListenerHasNoDebug) {

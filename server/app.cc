@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 #include <cstdio>
@@ -16,6 +17,7 @@
 #include "gcruntime/gc/collect.h"
 #include "gcruntime/gc/mutator.h"
 #include "server/cgroup.h"
+#include "server/cgroup_watch.h"
 #include "server/cidr.h"
 #include "server/config.h"
 #include "server/server.h"
@@ -39,6 +41,14 @@ void complain(const std::string& message) {
 // The second signal: nothing is worth waiting for. Async-signal-safe.
 void leave_at_once(int signal) { ::_exit(128 + signal); }
 
+// Whoever asks waits for so long, even for a service that answers byte by byte.
+constexpr unsigned kHealthSeconds = 4;
+void give_up_health(int) {
+  constexpr std::string_view kText = "tailrace: healthcheck: /readyz does not end\n";
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, kText.data(), kText.size());
+  ::_exit(kExitFailure);
+}
+
 int check_health(const Config& config) {
   if (config.listen.port == 0) {
     complain("healthcheck: --listen names port 0, so the service's port is not known");
@@ -47,6 +57,8 @@ int check_health(const Config& config) {
   const std::optional<AddressBytes> address = parse_address(config.listen.host);
   const bool v6 = config.listen.host.find(':') != std::string::npos;
   const bool any = config.listen.host == "0.0.0.0" || config.listen.host == "::";
+  std::signal(SIGALRM, &give_up_health);
+  ::alarm(kHealthSeconds);
   constexpr std::int64_t kTimeoutMs = 3000;
   TestClient client(config.listen.port,
                     address && !any ? config.listen.host : (v6 ? "::1" : "127.0.0.1"), kTimeoutMs);
@@ -138,10 +150,14 @@ std::optional<std::string> App::Impl::read_settings(Config& config) {
   }
   if (auto error = read_config(sources, config)) return error;
   if (auto error = read_own_options(sources.file)) return error;
-  const CgroupLimits limits = read_cgroup_limits();
-  if (config.max_procs == 0) config.max_procs = allowed_cpus(limits);
-  if (!config.memory_limit_given && limits.memory_bytes) {
-    config.memory_limit = *limits.memory_bytes / 10 * 9;
+  const CgroupLimits limits = CgroupReader().read();
+  if (!config.given("max-procs")) {
+    config.max_procs = allowed_cpus(limits);
+    // Quota and mask may grow while it runs.
+    config.most_procs = std::clamp(online_cpus(), config.max_procs, 64u);
+  }
+  if (!config.given("memory-limit") && limits.memory_bytes) {
+    config.memory_limit = soft_limit_of(*limits.memory_bytes);
   }
   return std::nullopt;
 }
@@ -200,9 +216,14 @@ int App::Impl::serve_until_drained(const Config& config) {
                  .procs = config.max_procs,
                  .stop_the_world = config.gc_stop_the_world,
                  .check_marks = config.gc_check_marks});
+  server.gc_settings().begin(config);
   std::fprintf(stderr, "tailrace: settings %s\n", describe(config).c_str());
   server.start_workers();
+  CgroupWatch watch(server, {.follow_procs = !config.given("max-procs"), .root = "", .log = {}});
   std::optional<std::string> failure = run_start_hooks(server);
+  watch.look();
+  watch.warn();  // with what the hooks have made alive
+  watch.start();
   if (!failure) failure = server.listen();
   if (failure) {
     complain(*failure);

@@ -1,10 +1,13 @@
 // A whole service as a process: command line, first line, signals, exit codes.
 #include <gtest/gtest.h>
 
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <spawn.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cerrno>
@@ -163,6 +166,32 @@ TEST(App, HealthcheckAsksTheListener) {
   EXPECT_EQ(Process({"healthcheck", "--listen", "127.0.0.1:" + port}).exit_code(), 1);
 }
 
+// Neither who never answers nor who never ends holds it up.
+TEST(App, HealthcheckEndsInTime) {
+  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t bytes = sizeof address;
+  ASSERT_EQ(::bind(listener, reinterpret_cast<sockaddr*>(&address), bytes), 0);
+  ASSERT_EQ(::listen(listener, 8), 0);
+  ASSERT_EQ(::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &bytes), 0);
+  const std::string target = "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+  Process silent({"healthcheck", "--listen", target});
+  Process dripped_on({"healthcheck", "--listen", target});
+  std::vector<int> peers;
+  for (int i = 0; i < 2; ++i) {
+    peers.push_back(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
+    ASSERT_GE(peers.back(), 0);
+  }
+  // A byte a quarter of a second to the second one, as long as it takes them.
+  while (::send(peers[1], "H", 1, MSG_NOSIGNAL) == 1) ::poll(nullptr, 0, 250);
+  EXPECT_EQ(silent.exit_code(), 1);
+  EXPECT_EQ(dripped_on.exit_code(), 1);
+  for (const int peer : peers) ::close(peer);
+  ::close(listener);
+}
+
 // As Go's GODEBUG=schedtrace, for those who have tools that read it.
 TEST(App, TracesTheSchedulerInGosFormat) {
   Process process(free_and({"--max-procs", "2"}), {"GODEBUG=schedtrace=1"});
@@ -203,6 +232,53 @@ TEST(App, BadSettingsExitWithTwo) {
     EXPECT_EQ(process.exit_code(), 2) << arguments.front();
   }
   EXPECT_EQ(Process({}, {"GOGC=x"}).exit_code(), 2);
+}
+
+TEST(App, AMalformedLimitNamesTheRemedy) {
+  Process flag({"--memory-limit", "1KB"});
+  EXPECT_EQ(flag.errors(),
+            "tailrace: --memory-limit: expected a whole number and B, KiB, MiB, GiB or TiB, as in "
+            "512MiB, or off, not \"1KB\"\n");
+  EXPECT_EQ(flag.exit_code(), 2);
+  for (const char* name : {"TAILRACE_MEMORY_LIMIT", "GOMEMLIMIT"}) {
+    Process variable({}, {name + std::string("=lots")});
+    EXPECT_TRUE(variable.errors().starts_with("tailrace: " + std::string(name) + ": expected "));
+    EXPECT_EQ(variable.exit_code(), 2);
+  }
+}
+
+TEST(App, WarnsAtStartOfLimitsThatDoNotFit) {
+  const auto errors_of = [](const std::vector<std::string>& arguments) {
+    Process process(free_and(arguments));
+    process.line();
+    process.signal(SIGTERM);
+    EXPECT_EQ(process.exit_code(), 0);
+    return process.errors();
+  };
+  const std::string unbounded = errors_of({"--gc-percent", "off", "--memory-limit", "off"});
+  const std::string warning = "tailrace: warning: gc-percent is off and there is no memory limit";
+  const std::size_t at = unbounded.find(warning);
+  ASSERT_NE(at, std::string::npos) << unbounded;
+  EXPECT_EQ(unbounded.find(warning, at + 1), std::string::npos) << "twice";
+  const std::string bounded = errors_of({"--gc-percent", "off", "--memory-limit", "64GiB"});
+  EXPECT_EQ(bounded.find(warning), std::string::npos) << bounded;
+}
+
+// Both set while it runs, from wherever they came.
+TEST(App, TheCollectorsKnobsTurnWhileItRuns) {
+  Process process(free_and({"--gc-percent", "50"}), {"GOMEMLIMIT=5GiB"});
+  const std::string line = process.line();
+  TestClient admin(port_of(line, "admin"));
+  EXPECT_EQ(admin.get("/debug/gc/settings")->body,
+            "{\"gc_percent\":50,\"gc_percent_from\":\"--gc-percent\",\"memory_limit\":5368709120,"
+            "\"memory_limit_from\":\"GOMEMLIMIT\"}");
+  const auto put = admin.request("PUT", "/debug/gc/settings", "{\"memory_limit\":6442450944}",
+                                 {{"Content-Type", "application/json"}});
+  EXPECT_EQ(put->body,
+            "{\"gc_percent\":50,\"gc_percent_from\":\"--gc-percent\",\"memory_limit\":6442450944,"
+            "\"memory_limit_from\":\"PUT /debug/gc/settings\"}");
+  process.signal(SIGTERM);
+  EXPECT_EQ(process.exit_code(), 0);
 }
 
 TEST(App, AnAddressInUseNamesTheRemedy) {

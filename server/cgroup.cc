@@ -3,23 +3,19 @@
 
 #include <sched.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <sstream>
 #include <string_view>
-#include <vector>
 
 #include "server/units.h"
 
 namespace tailrace::http {
 namespace {
 
-// Where a hierarchy is mounted, what part of it the mount shows, and our group in it.
-struct Group {
-  std::string mount;
-  std::string path;  // "" or "/a/b"
-};
+constexpr double kMostWorkers = 64;
 
 std::vector<std::string> words(const std::string& line, char separator) {
   std::vector<std::string> result;
@@ -35,55 +31,108 @@ bool lists(const std::string& list, std::string_view controller) {
   return false;
 }
 
-// `controller` empty: the v2 hierarchy.
-std::optional<Group> find_group(const std::string& root, std::string_view controller) {
-  std::optional<std::string> own;
-  std::ifstream groups(root + "/proc/self/cgroup");
+std::string whole_file(const std::string& path) {
+  std::ostringstream text;
+  std::ifstream file(path);
+  if (file) text << file.rdbuf();
+  return text.str();
+}
+
+// Our path in the hierarchy of `controller` (empty: v2), by /proc/self/cgroup.
+std::optional<std::string> own_path(const std::string& text, std::string_view controller) {
+  std::istringstream groups(text);
   for (std::string line; std::getline(groups, line);) {
     // id:controllers:path
     const std::size_t first = line.find(':');
     const std::size_t second = line.find(':', first + 1);
     if (first == std::string::npos || second == std::string::npos) continue;
     const std::string controllers = line.substr(first + 1, second - first - 1);
-    if (controller.empty() ? line.rfind("0::", 0) == 0 : lists(controllers, controller)) {
-      own = line.substr(second + 1);
+    if (controller.empty() ? line.starts_with("0::") : lists(controllers, controller)) {
+      return line.substr(second + 1);
     }
-  }
-  if (!own) return std::nullopt;
-  std::ifstream mounts(root + "/proc/self/mountinfo");
-  for (std::string line; std::getline(mounts, line);) {
-    // id parent device root mount options... - type source super-options
-    const std::size_t dash = line.find(" - ");
-    if (dash == std::string::npos) continue;
-    const std::vector<std::string> before = words(line.substr(0, dash), ' ');
-    const std::vector<std::string> after = words(line.substr(dash + 3), ' ');
-    if (before.size() < 5 || after.size() < 3) continue;
-    const bool matches = controller.empty() ? after[0] == "cgroup2"
-                                            : after[0] == "cgroup" && lists(after[2], controller);
-    if (!matches) continue;
-    Group group{root + before[4], *own};
-    const std::string& shown = before[3];  // a container's mount shows a part of the hierarchy
-    if (shown != "/" && group.path.rfind(shown, 0) == 0) group.path.erase(0, shown.size());
-    if (group.path == "/") group.path.clear();
-    struct stat info;
-    // A namespace's root shows groups outside as "/..".
-    if (group.path.find("..") != std::string::npos) group.path.clear();
-    if (!group.path.empty() && ::stat((group.mount + group.path).c_str(), &info) != 0) {
-      group.path.clear();
-    }
-    return group;
   }
   return std::nullopt;
 }
 
-// Calls visit(directory) for the group and those above it, as far as the mount shows them.
-template <typename Visit>
-void upwards(Group group, Visit visit) {
-  for (;;) {
-    visit(group.mount + group.path);
-    if (group.path.empty()) return;
-    group.path.erase(group.path.rfind('/'));
+// mountinfo writes blanks in paths as \040, and so on.
+std::string without_escapes(const std::string& text) {
+  const auto octal = [&](std::size_t at) { return text[at] >= '0' && text[at] <= '7'; };
+  std::string plain;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\\' && i + 3 < text.size() && octal(i + 1) && octal(i + 2) && octal(i + 3)) {
+      plain += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 +
+                                 (text[i + 3] - '0'));
+      i += 3;
+    } else {
+      plain += text[i];
+    }
   }
+  return plain;
+}
+
+struct Mount {
+  std::string shown;  // which part of the hierarchy
+  std::string place;
+};
+
+// Where the hierarchy of `controller` is mounted.
+std::vector<Mount> mounts_of(const std::string& root, std::string_view controller) {
+  std::vector<Mount> result;
+  std::ifstream mounts(root + "/proc/self/mountinfo");
+  for (std::string line; std::getline(mounts, line);) {
+    // id parent device root mount options optional... - type source super-options
+    const std::size_t dash = line.find(" - ");
+    if (dash == std::string::npos) continue;
+    const std::vector<std::string> before = words(line.substr(0, dash), ' ');
+    const std::string after = line.substr(dash + 3);
+    const std::size_t source = after.find(' ');
+    const std::size_t options = source == std::string::npos ? source : after.find(' ', source + 1);
+    if (before.size() < 5 || options == std::string::npos) continue;
+    const std::string type = after.substr(0, source);
+    const bool matches = controller.empty()
+                             ? type == "cgroup2"
+                             : type == "cgroup" && lists(after.substr(options + 1), controller);
+    if (matches) result.push_back({without_escapes(before[3]), root + without_escapes(before[4])});
+  }
+  return result;
+}
+
+bool is_directory(const std::string& path) {
+  struct stat info;
+  return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+// Our path below the mount's root: "" for the root itself, "/a/b" otherwise. Nothing if the mount shows
+// another part of the hierarchy.
+std::optional<std::string> path_below(const Mount& mount, std::string path) {
+  // A namespace's root shows groups outside as "/..", whose names nobody here knows.
+  if (path == "/.." || path.starts_with("/../")) return std::nullopt;
+  if (mount.shown != "/" && path.starts_with(mount.shown) &&
+      (path.size() == mount.shown.size() || path[mount.shown.size()] == '/')) {
+    path.erase(0, mount.shown.size());
+  }
+  if (path == "/") path.clear();
+  return is_directory(mount.place + path) ? std::optional(path) : std::nullopt;
+}
+
+// The directories of our group and of those above it, as far as the mount shows them.
+std::vector<std::string> find_group(const std::string& root, const std::string& groups,
+                                    std::string_view controller) {
+  const std::optional<std::string> own = own_path(groups, controller);
+  if (!own) return {};
+  const std::vector<Mount> mounts = mounts_of(root, controller);
+  for (const Mount& mount : mounts) {
+    std::optional<std::string> path = path_below(mount, *own);
+    if (!path) continue;
+    std::vector<std::string> directories;
+    for (;;) {
+      directories.push_back(mount.place + *path);
+      if (path->empty()) return directories;
+      path->erase(path->rfind('/'));
+    }
+  }
+  if (mounts.empty()) return {};
+  return {mounts.front().place};
 }
 
 std::string first_line(const std::string& file) {
@@ -98,6 +147,7 @@ void lower(std::optional<T>& limit, T value) {
   limit = limit ? std::min(*limit, value) : value;
 }
 
+// A quota alone says nothing: the kernel writes both.
 void lower_cpus(CgroupLimits& limits, const std::string& quota, const std::string& period) {
   const std::optional<std::uint64_t> quota_us = parse_count(quota);  // v1 writes -1, v2 max
   const std::optional<std::uint64_t> period_us = parse_count(period);
@@ -111,38 +161,66 @@ void lower_memory(CgroupLimits& limits, const std::string& text) {
   if (bytes && *bytes != 0 && *bytes < std::uint64_t{1} << 60) lower(limits.memory_bytes, *bytes);
 }
 
+// What groups above allow, also those that a container's mount does not show.
+void lower_hierarchical(CgroupLimits& limits, const std::string& file) {
+  constexpr std::string_view kName = "hierarchical_memory_limit ";
+  std::ifstream stream(file);
+  for (std::string line; std::getline(stream, line);) {
+    if (line.starts_with(kName)) return lower_memory(limits, line.substr(kName.size()));
+  }
+}
+
 }  // namespace
 
-CgroupLimits read_cgroup_limits(const std::string& root) {
+CgroupLimits CgroupReader::read() {
+  std::string groups = whole_file(root_ + "/proc/self/cgroup");
+  if (groups != own_) {
+    own_ = std::move(groups);
+    unified_ = find_group(root_, own_, "");
+    cpu_ = find_group(root_, own_, "cpu");
+    memory_ = find_group(root_, own_, "memory");
+  }
   CgroupLimits limits;
-  if (const std::optional<Group> group = find_group(root, "")) {
-    upwards(*group, [&](const std::string& directory) {
-      const std::vector<std::string> cpu = words(first_line(directory + "/cpu.max"), ' ');
-      if (cpu.size() == 2) lower_cpus(limits, cpu[0], cpu[1]);
-      lower_memory(limits, first_line(directory + "/memory.max"));
-    });
+  for (const std::string& directory : unified_) {
+    const std::vector<std::string> cpu = words(first_line(directory + "/cpu.max"), ' ');
+    if (cpu.size() == 2) lower_cpus(limits, cpu[0], cpu[1]);
+    lower_memory(limits, first_line(directory + "/memory.max"));
+    lower_memory(limits, first_line(directory + "/memory.high"));
   }
-  if (const std::optional<Group> group = find_group(root, "cpu")) {
-    upwards(*group, [&](const std::string& directory) {
-      lower_cpus(limits, first_line(directory + "/cpu.cfs_quota_us"),
-                 first_line(directory + "/cpu.cfs_period_us"));
-    });
+  for (const std::string& directory : cpu_) {
+    lower_cpus(limits, first_line(directory + "/cpu.cfs_quota_us"),
+               first_line(directory + "/cpu.cfs_period_us"));
   }
-  if (const std::optional<Group> group = find_group(root, "memory")) {
-    upwards(*group, [&](const std::string& directory) {
-      lower_memory(limits, first_line(directory + "/memory.limit_in_bytes"));
-    });
+  for (const std::string& directory : memory_) {
+    lower_memory(limits, first_line(directory + "/memory.limit_in_bytes"));
+    lower_hierarchical(limits, directory + "/memory.stat");
   }
   return limits;
 }
 
+unsigned affinity_cpus() {
+  // The kernel refuses a set that is smaller than its own.
+  for (int cpus = 1024; cpus <= 1 << 20; cpus *= 4) {
+    cpu_set_t* const set = CPU_ALLOC(static_cast<std::size_t>(cpus));
+    if (set == nullptr) break;
+    const std::size_t bytes = CPU_ALLOC_SIZE(static_cast<std::size_t>(cpus));
+    CPU_ZERO_S(bytes, set);
+    const bool told = ::sched_getaffinity(0, bytes, set) == 0;
+    const int count = told ? CPU_COUNT_S(bytes, set) : 0;
+    CPU_FREE(set);
+    if (told) return static_cast<unsigned>(std::max(count, 1));
+  }
+  return online_cpus();
+}
+
+unsigned online_cpus() {
+  return static_cast<unsigned>(std::max(::sysconf(_SC_NPROCESSORS_ONLN), 1L));
+}
+
 unsigned allowed_cpus(const CgroupLimits& limits) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  // Fails on machines with more CPUs than the set holds (1024): then 64 it is.
-  const double mask = ::sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 64;
+  const double mask = affinity_cpus();
   const double quota = limits.cpus ? std::ceil(*limits.cpus) : mask;
-  return static_cast<unsigned>(std::clamp(std::min(mask, quota), 1.0, 64.0));
+  return static_cast<unsigned>(std::clamp(std::min(mask, quota), 1.0, kMostWorkers));
 }
 
 }  // namespace tailrace::http

@@ -113,6 +113,15 @@ std::optional<std::string> apply_debug(Config& config, const std::string& text) 
   return std::nullopt;
 }
 
+std::optional<std::string> apply_memory_limit(Config& config, const std::string& text) {
+  const std::optional<std::uint64_t> bytes = text == "off" ? kOff : parse_size(text);
+  if (!bytes || *bytes == 0) {
+    return "expected a whole number and B, KiB, MiB, GiB or TiB, as in 512MiB, or off";
+  }
+  config.memory_limit = *bytes;
+  return std::nullopt;
+}
+
 constexpr std::size_t kGiB = std::size_t{1} << 30;
 
 const std::vector<Setting>& table() {
@@ -165,13 +174,7 @@ const std::vector<Setting>& table() {
       {{"memory-limit", "SIZE|off",
         "soft limit, in B KiB MiB GiB TiB [90 % of the cgroup's limit, else off]"},
        {"TAILRACE_MEMORY_LIMIT", "GOMEMLIMIT"},
-       [](Config& config, const std::string& text) -> std::optional<std::string> {
-         const std::optional<std::uint64_t> bytes = text == "off" ? kOff : parse_size(text);
-         if (!bytes || *bytes == 0) return "expected a size, as in 512MiB, or off";
-         config.memory_limit = *bytes;
-         config.memory_limit_given = true;
-         return std::nullopt;
-       }},
+       apply_memory_limit},
       {{"debug", "K=V,...", "gctrace=1, gcstoptheworld=1, gccheckmark=1, schedtrace=MS"},
        {"TAILRACE_DEBUG", "GODEBUG"},
        apply_debug},
@@ -354,6 +357,7 @@ std::optional<std::string> read_config(const ConfigSources& sources, Config& con
     if (const std::optional<std::string> error = setting.apply(config, *text)) {
       return source + ": " + *error + ", not \"" + *text + "\"";
     }
+    config.sources[name] = source;
   }
   if (config.limits.target_bytes >= config.limits.header_bytes) {
     config.limits.target_bytes = config.limits.header_bytes - 64;
@@ -384,7 +388,6 @@ std::string describe(const Config& config) {
   text += " gc-percent=" +
           (config.gc_percent < 0 ? std::string("off") : std::to_string(config.gc_percent));
   text += " memory-limit=" + or_off(config.memory_limit);
-  if (config.memory_limit != kOff) text += " (not enforced by this version)";
   text += std::string(" gctrace=") + (config.gc_trace ? "1" : "0");
   text += std::string(" gcstoptheworld=") + (config.gc_stop_the_world ? "1" : "0");
   if (config.gc_check_marks) text += " gccheckmark=1";

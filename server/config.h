@@ -4,6 +4,7 @@
 // One table (config.cc) names every setting once; flags, variables and file are read through it.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -23,9 +24,9 @@ struct Config {
   HostPort listen{"127.0.0.1", 8080};
   std::optional<HostPort> admin = HostPort{"127.0.0.1", 6060};  // nothing: off
   unsigned max_procs = 0;                                       // 0: allowed_cpus()
-  int gc_percent = 100;                                         // -1: off
-  std::uint64_t memory_limit = kOff;
-  bool memory_limit_given = false;  // else: 90 % of the control group's
+  unsigned most_procs = 0;            // to which it may rise while it runs; 0: max_procs
+  int gc_percent = 100;               // -1: off
+  std::uint64_t memory_limit = kOff;  // or 90 % of the control group's
   bool gc_trace = false;
   bool gc_stop_the_world = false;
   bool gc_check_marks = false;
@@ -43,7 +44,15 @@ struct Config {
   bool rescue = true;
   bool steal = true;
 
+  std::map<std::string, std::string>
+      sources;  // of the settings that were given: "--listen", "GOGC"
+
   std::int64_t effective_drain_delay_ns() const;
+  unsigned worker_capacity() const { return std::max(max_procs, most_procs); }
+  bool given(const std::string& name) const { return sources.count(name) != 0; }
+  std::string source_of(const std::string& name) const {
+    return given(name) ? sources.at(name) : "default";
+  }
 };
 
 // What the settings table is read through. Flags and file entries by the setting's name

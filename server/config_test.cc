@@ -99,6 +99,35 @@ TEST(Config, SaysWhatIsWrongAndWhere) {
   EXPECT_NE(error_of({{{"debug", "gcx=1"}}, {}, {}}).find("gctrace"), std::string::npos);
 }
 
+TEST(Config, MalformedMemoryLimitsNameTheRemedy) {
+  const std::string remedy =
+      ": expected a whole number and B, KiB, MiB, GiB or TiB, as in 512MiB, or off, not ";
+  for (const char* bad :
+       {"1KB", "1G", "512 MiB", "1.5GiB", "-1", "0", "0MiB", "much", "mib", "OFF", "0x100000",
+        "9223372036854775808", "16777216TiB", "99999999999999999999"}) {
+    const std::string quoted = "\"" + std::string(bad) + "\"";
+    EXPECT_EQ(error_of({{{"memory-limit", bad}}, {}, {}}), "--memory-limit" + remedy + quoted);
+    EXPECT_EQ(error_of({{}, {{"TAILRACE_MEMORY_LIMIT", bad}}, {}}),
+              "TAILRACE_MEMORY_LIMIT" + remedy + quoted);
+    EXPECT_EQ(error_of({{}, {{"GOMEMLIMIT", bad}}, {}}), "GOMEMLIMIT" + remedy + quoted);
+  }
+  for (const char* good : {"off", "1", "4096", "17B", "1KiB", "512MiB", "9223372036854775807"}) {
+    EXPECT_EQ(error_of({{{"memory-limit", good}}, {}, {}}), "(fine)") << good;
+  }
+}
+
+TEST(Config, KnowsWhereASettingCameFrom) {
+  Config config;
+  EXPECT_FALSE(
+      read({{{"gc-percent", "50"}}, {{"GOMEMLIMIT", "1GiB"}, {"GOGC", "70"}}, {{"max-procs", "2"}}},
+           config));
+  EXPECT_EQ(config.source_of("gc-percent"), "--gc-percent");
+  EXPECT_EQ(config.source_of("memory-limit"), "GOMEMLIMIT");
+  EXPECT_EQ(config.source_of("max-procs"), "max-procs in the configuration file");
+  EXPECT_EQ(config.source_of("listen"), "default");
+  EXPECT_FALSE(config.given("listen"));
+}
+
 TEST(Config, TakesTheDebugKeysThereAre) {
   Config config;
   EXPECT_FALSE(read({{{"debug", "gctrace=1,gcstoptheworld=1"}}, {}, {}}, config));

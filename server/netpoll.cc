@@ -6,11 +6,10 @@
 namespace tailrace::http {
 
 void Netpoll::start(unsigned workers) {
-  // Whoever gets a connection has the fewest, so no poller ever holds more than its share, rounded
-  // up.
-  const std::size_t share = (capacity_ + workers - 1) / workers;
+  // Room for all of them on each, since only one worker may be active: records are address space until
+  // they are used.
   for (unsigned i = 0; i < workers; ++i) {
-    pollers_.push_back(std::make_unique<Poller>(share, serve_));
+    pollers_.push_back(std::make_unique<Poller>(capacity_, serve_));
   }
 }
 
@@ -23,7 +22,7 @@ void Netpoll::wake_asio(const Poller* own) noexcept {
 bool Netpoll::adopt(int fd, Service& service, std::int64_t deadline_ns) {
   if (connections() >= capacity_) return false;
   const auto fewest = std::min_element(
-      pollers_.begin(), pollers_.end(),
+      pollers_.begin(), pollers_.begin() + active_.load(std::memory_order_relaxed),
       [](const auto& a, const auto& b) { return a->connections() < b->connections(); });
   return (*fewest)->adopt(fd, service, deadline_ns);
 }

@@ -1,6 +1,7 @@
 // The scheduler's netpoll over epoll: one poller a worker. It also hands new connections out.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -18,6 +19,10 @@ class Netpoll final : public fiber::Netpoll {
       : capacity_(connections), serve_(serve) {}
 
   void start(unsigned workers) override;
+  // Relaxed: a choice; sockets on the others are served as well.
+  void set_active(unsigned workers) noexcept override {
+    active_.store(workers, std::memory_order_relaxed);
+  }
   void poll(unsigned worker, std::int64_t timeout_ns, fiber::ReadyList& ready) override {
     pollers_[worker]->poll(timeout_ns, ready);
   }
@@ -30,8 +35,9 @@ class Netpoll final : public fiber::Netpoll {
   // Rings every worker but `own` whose Asio context is in use. Any thread.
   void wake_asio(const Poller* own) noexcept;
 
-  // Gives the socket to the poller with the fewest connections: exact and cheap at the rates that
-  // accept allows. False if all are full. The thread of the listeners only.
+  // Gives the socket to the poller with the fewest connections among those whose worker runs fibers:
+  // exact and cheap at the rates that accept allows. False if all are full. The thread of the listeners
+  // only.
   bool adopt(int fd, Service& service, std::int64_t deadline_ns);
   // Any thread, after start().
   std::size_t connections() const noexcept;
@@ -42,6 +48,7 @@ class Netpoll final : public fiber::Netpoll {
   const std::size_t capacity_;
   void (*const serve_)(fiber::Job*);
   std::vector<std::unique_ptr<Poller>> pollers_;  // immutable after start()
+  std::atomic<unsigned> active_{0};
 };
 
 }  // namespace tailrace::http

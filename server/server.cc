@@ -24,6 +24,7 @@ constexpr std::int64_t kCutOffNs = 1'000'000'000;
 fiber::SchedulerOptions scheduler_options(const Config& config, Netpoll& netpoll) {
   fiber::SchedulerOptions options;
   options.workers = config.max_procs;
+  options.most_workers = config.most_procs;
   options.netpoll = &netpoll;
   options.steal = config.steal;
   options.rescue = config.rescue;
@@ -59,9 +60,10 @@ Server::Server(const Config& config, metrics::Registry& registry, metrics::Expor
       registry_(registry),
       http_instruments_(registry),
       scrape_instruments_(registry),
-      worker_states_(config.max_procs),
+      worker_states_(config.worker_capacity()),
       access_log_(
-          config.access_log, config.max_procs, config.timeouts.slow_request_ns, log_descriptor,
+          config.access_log, config.worker_capacity(), config.timeouts.slow_request_ns,
+          log_descriptor,
           registry.counter({.name = "tailrace_access_log_dropped_total",
                             .help = "Access log records dropped because the ring was full."})),
       shared_{config_.limits,
@@ -76,8 +78,6 @@ Server::Server(const Config& config, metrics::Registry& registry, metrics::Expor
                                         "large or too slow."})},
       netpoll_(config_.limits.connections, &Session::run),
       scheduler_(std::make_unique<fiber::Scheduler>(scheduler_options(config_, netpoll_))) {
-  gc_settings_.percent.store(config.gc_percent, std::memory_order_relaxed);
-  gc_settings_.memory_limit.store(config.memory_limit, std::memory_order_relaxed);
   add_endpoints(public_router_, shared_, exporter, scrape_instruments_);
   add_endpoints(admin_router_, shared_, exporter, scrape_instruments_);
   add_debug_routes(admin_router_, gc_settings_);

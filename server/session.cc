@@ -5,9 +5,12 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <optional>
 
 #include "gcruntime/fiber/fiber.h"
 #include "gcruntime/fiber/scheduler.h"
+#include "gcruntime/gc/memory_limit.h"
+#include "gcruntime/gc/memory_wait.h"
 #include "gcruntime/os/clock.h"
 #include "server/ascii.h"
 #include "server/limits.h"
@@ -192,6 +195,9 @@ Response Session::respond(Request& request) {
 }
 
 Response Session::call_handler(const Route& route, Request& request) {
+  // Who is to release data must not be refused for want of what it is to release.
+  std::optional<gc::MemoryReserve> reserve;
+  if (route.method == Method::kDelete) reserve.emplace();
   try {
     if (service_.guard()) [[unlikely]] {
       if (std::optional<Response> refused = service_.guard()(request)) return std::move(*refused);
@@ -200,6 +206,10 @@ Response Session::call_handler(const Route& route, Request& request) {
   } catch (const HttpError& thrown) {
     const int status = thrown.status();
     return error(status >= 400 && status < 600 ? status : 500, thrown.code(), thrown.message());
+  } catch (const gc::MemoryLimitExceeded& thrown) {
+    detail_ = thrown.what();
+    // Live data is seldom released in less than a cycle.
+    return error(503, "memory_limit", thrown.what()).header("Retry-After", "1");
   } catch (const std::exception& thrown) {
     detail_ = thrown.what();
   } catch (...) {

@@ -2,6 +2,7 @@
 #include "server/units.h"
 
 #include <charconv>
+#include <cstdio>
 
 namespace tailrace::http {
 namespace {
@@ -90,6 +91,18 @@ std::string to_string(const HostPort& address) {
 }
 
 std::string format_size(std::uint64_t bytes) { return format_with_unit(bytes, kSizeUnits); }
+
+std::string readable_size(std::uint64_t bytes) {
+  for (const Unit& unit : kSizeUnits) {
+    if (bytes < unit.factor || unit.factor == 1) continue;
+    char text[32];
+    std::snprintf(text, sizeof text, "%.1f",
+                  static_cast<double>(bytes) / static_cast<double>(unit.factor));
+    return text + std::string(unit.name);
+  }
+  return std::to_string(bytes) + "B";
+}
+
 std::string format_duration(std::int64_t duration_ns) {
   return format_with_unit(static_cast<std::uint64_t>(duration_ns), kDurationUnits);
 }

@@ -31,6 +31,8 @@ std::string to_string(const HostPort& address);
 
 // "512MiB", the largest unit that divides it.
 std::string format_size(std::uint64_t bytes);
+// "230.4MiB", for messages: one decimal of the largest unit that is not larger.
+std::string readable_size(std::uint64_t bytes);
 std::string format_duration(std::int64_t duration_ns);
 
 }  // namespace tailrace::http

@@ -19,6 +19,11 @@ TEST(Units, Sizes) {
   EXPECT_EQ(format_size(0), "0B");
   EXPECT_EQ(format_size(1536), "1536B");
   EXPECT_EQ(format_size(512u << 20), "512MiB");
+  EXPECT_EQ(readable_size(0), "0B");
+  EXPECT_EQ(readable_size(1023), "1023B");
+  EXPECT_EQ(readable_size(1536), "1.5KiB");
+  EXPECT_EQ(readable_size(241591910), "230.4MiB");
+  EXPECT_EQ(readable_size(std::uint64_t{5} << 40), "5.0TiB");
 }
 
 TEST(Units, Durations) {

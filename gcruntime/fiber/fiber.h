@@ -32,7 +32,8 @@ enum class WaitReason : std::uint8_t {
   kChannel,
   kIdle,
   kOther,
-  kBlocking
+  kBlocking,
+  kMemory
 };
 
 struct SpawnOptions {

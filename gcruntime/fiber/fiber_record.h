@@ -26,6 +26,10 @@
 #include "gcruntime/fiber/stack_pool.h"
 #include "gcruntime/heap/alloc_counts.h"
 
+namespace tailrace::gc {
+struct AllocationBounds;
+}
+
 namespace tailrace::fiber {
 
 class JoinControl;
@@ -74,6 +78,9 @@ class alignas(64) Fiber {
   // [fiber.counts] What it allocated; while it runs, minus what its worker's thread had at
   // switch-in.
   gc::AllocCounts allocated;
+
+  // What holds for its waits at the memory limit; its own scopes write it.
+  const gc::AllocationBounds* allocation_bounds = nullptr;
 
   // --- The task. Constant while the fiber lives. ---
   Job* job = nullptr;  // null: a spawned closure

@@ -42,8 +42,7 @@ Entry Worker::next() {
   if (const Entry entry = take_global(RunQueue::kHalf)) return found(entry);
 
   // With everybody else asleep there is nothing to steal, and the block polls.
-  const unsigned awake = scheduler_.options.workers - scheduler_.sleepers.idle_count();
-  if (awake <= 1 && !searching_) return 0;
+  if (scheduler_.sleepers.awake_count() <= 1 && !searching_) return 0;
   if (scheduler_.options.netpoll != nullptr) {
     poll_now(os::now_ns());
     if (const Entry entry = queue_.pop()) return found(entry);
@@ -83,7 +82,8 @@ Entry Worker::take_global(std::size_t most) {
   const std::size_t size = scheduler_.global.size();
   if (size == 0) return 0;
   Entry batch[RunQueue::kHalf];
-  const std::size_t share = size / scheduler_.options.workers + 1;
+  // Relaxed: a choice. It is not 0 any more when a worker runs.
+  const std::size_t share = size / scheduler_.active.load(std::memory_order_relaxed) + 1;
   const std::size_t room = RunQueue::kCapacity - queue_.size();
   const std::size_t count = scheduler_.global.pop(batch, std::min({most, share, room + 1}));
   if (count == 0) return 0;
@@ -95,7 +95,7 @@ Entry Worker::take_global(std::size_t most) {
 }
 
 Entry Worker::steal() {
-  const unsigned workers = scheduler_.options.workers;
+  const unsigned workers = scheduler_.started.load(std::memory_order_seq_cst);
   Entry batch[RunQueue::kHalf];
   for (int round = 0; round < kStealRounds; ++round) {
     for (unsigned i = 0; i < workers; ++i) {
@@ -160,13 +160,13 @@ void Worker::rescue_others(std::int64_t now_ns) {
   if (!scheduler_.options.rescue) return;
   rescued_at_ = tick_;
   rescued_ns_ = now_ns;
-  const unsigned workers = scheduler_.options.workers;
+  const unsigned workers = scheduler_.started.load(std::memory_order_seq_cst);
   for (unsigned i = 1; i < workers; ++i) {
     Worker& other = *scheduler_.workers[(index_ + i) % workers];
     const std::int64_t last_ns = other.last_poll_ns_.load(std::memory_order_relaxed);
-    // Never started yet (0), asleep (it polls itself), or not late.
+    // Never started yet (0), not late, or asleep or benched (it polls itself).
     if (last_ns == 0 || now_ns - last_ns < kLateNs) continue;
-    if (scheduler_.sleepers.is_idle(other.index_)) continue;
+    if (scheduler_.sleepers.is_resting(other.index_)) continue;
     // So that the next one who looks does not do it again. If the victim polls just now, its stamp
     // may be overwritten by this slightly older one, which costs a needless rescue at worst.
     other.last_poll_ns_.store(now_ns, std::memory_order_relaxed);
@@ -216,10 +216,7 @@ bool Worker::sleep() {
     scheduler_.note_quiescent();
   }
 
-  std::int64_t timeout_ns = -1;
-  const std::int64_t deadline_ns = timers_.next_deadline_ns();
-  if (deadline_ns != TimerHeap::kNever)
-    timeout_ns = std::max<std::int64_t>(deadline_ns - now_ns, 1);
+  std::int64_t timeout_ns = until_next_timer(now_ns);
   const bool watch = !sleepers.all_idle();  // [fiber.watch] U2
   if (watch) {
     sleepers.begin_watch();
@@ -227,12 +224,62 @@ bool Worker::sleep() {
   }
   block(timeout_ns);                // W4
   if (watch) sleepers.end_watch();  // U1
-  housekept_ns_ = os::now_ns();     // what it slept was not a task's time
-  last_poll_ns_.store(housekept_ns_, std::memory_order_relaxed);
+  note_awake();
   if (!sleepers.retract(index_)) searching_ = true;  // V1
   just_woke_ = true;
   drain_ready_list();
   return true;
+}
+
+std::int64_t Worker::until_next_timer(std::int64_t now_ns) const noexcept {
+  const std::int64_t deadline_ns = timers_.next_deadline_ns();
+  return deadline_ns == TimerHeap::kNever ? -1 : std::max<std::int64_t>(deadline_ns - now_ns, 1);
+}
+
+void Worker::note_awake() {
+  housekept_ns_ = os::now_ns();  // what it slept was not a task's time
+  last_poll_ns_.store(housekept_ns_, std::memory_order_relaxed);
+}
+
+// [fiber.bench] Runs no fiber until the scheduler wants as many workers again, but goes on serving what
+// has its home here: sockets and timers, whose fibers others run. False when the scheduler has ended.
+TAILRACE_NOINLINE bool Worker::sit_on_bench() {
+  Sleepers& sleepers = scheduler_.sleepers;
+  hand_over_queue();
+  if (searching_) stop_searching();
+  give_back_stacks();
+  sleepers.sit_down(index_);
+  bool ended = false;
+  // Seq_cst: pairs with set_active's store, which is before its ring.
+  while (!ended && index_ >= scheduler_.active.load(std::memory_order_seq_cst)) {
+    const std::int64_t now_ns = os::now_ns();
+    if (timers_.next_deadline_ns() <= now_ns) expire_timers(timers_, now_ns, /*try_only=*/false);
+    hand_over_queue();
+    // [fiber.stop] The last one to end may have run here.
+    if (scheduler_.stopping.load(std::memory_order_seq_cst) && scheduler_.outstanding() == 0) {
+      scheduler_.note_quiescent();
+    }
+    perturb_.delay();
+    ended = scheduler_.ended.load(std::memory_order_seq_cst);
+    if (ended) break;
+    block(until_next_timer(now_ns));
+    note_awake();
+    drain_ready_list();
+  }
+  sleepers.get_up(index_);  // V1
+  just_woke_ = true;
+  return !ended;
+}
+
+// As a submitter, S1 to S4 of [fiber.sleep]. Nobody else sees the entries between the two queues.
+void Worker::hand_over_queue() {
+  Entry batch[RunQueue::kHalf];
+  bool any = false;
+  while (const std::uint32_t count = queue_.take_half(batch)) {
+    scheduler_.global.push(batch, count);
+    any = true;
+  }
+  if (any && scheduler_.wake_one()) counters_.wakes.add();
 }
 
 void Worker::block(std::int64_t timeout_ns) {

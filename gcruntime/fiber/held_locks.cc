@@ -39,6 +39,8 @@ const char* text_of(WaitReason reason) noexcept {
       return "work";
     case WaitReason::kBlocking:
       return "a blocking call";
+    case WaitReason::kMemory:
+      return "memory";
     default:
       return "something else";
   }

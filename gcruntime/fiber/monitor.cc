@@ -90,7 +90,7 @@ void Monitor::start() {
   stop_fd_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   TAILRACE_CHECK_VALUE(stop_fd_ >= 0, "no descriptor left for the monitor: raise ulimit -n", errno);
   start_ns_ = os::now_ns();
-  seen_.resize(options.workers);
+  seen_.resize(scheduler_.workers.size());
   try {
     thread_ = std::thread(&Monitor::main, this);
   } catch (const std::system_error& error) {
@@ -122,7 +122,7 @@ void Monitor::main() {
     now_ns = os::now_ns();
     if (now_ns >= look_at_ns) {
       look(now_ns);
-      const bool idle = scheduler_.sleepers.idle_count() == options.workers;
+      const bool idle = scheduler_.sleepers.awake_count() == 0;
       distance_ns = idle ? std::min(2 * distance_ns, 2 * kLooks * look_ns) : look_ns;
       look_at_ns = now_ns + distance_ns;
     }
@@ -134,7 +134,8 @@ void Monitor::main() {
 }
 
 void Monitor::look(std::int64_t now_ns) {
-  for (unsigned i = 0; i < scheduler_.workers.size(); ++i) {
+  const unsigned started = scheduler_.started.load(std::memory_order_seq_cst);
+  for (unsigned i = 0; i < started; ++i) {
     Worker& worker = *scheduler_.workers[i];
     Seen& seen = seen_[i];
     // In this order: a worker counts a slice before it names its fiber, so a fiber of the next slice
@@ -187,22 +188,28 @@ void Monitor::report(unsigned index, const Seen& seen, std::int64_t now_ns) {
   (options.on_long_slice != nullptr ? options.on_long_slice : print_long_slice)(slice);
 }
 
-// As Go's GODEBUG=schedtrace prints it.
+// As Go's GODEBUG=schedtrace prints it: a processor is a worker that may run fibers, a thread that is
+// idle one that does not run, and nobody ever waits to be let search. Levels are of slightly different
+// moments.
 void Monitor::trace(std::int64_t now_ns) const {
-  const unsigned workers = scheduler_.options.workers;
-  const unsigned idle = scheduler_.sleepers.idle_count();
+  // Relaxed, both: estimates. [fiber.bench]
+  const unsigned workers = scheduler_.active.load(std::memory_order_relaxed);
+  const unsigned started = scheduler_.started.load(std::memory_order_relaxed);
+  const unsigned idle = std::min(scheduler_.sleepers.idle_count(), workers);
+  const unsigned awake = std::min(scheduler_.sleepers.awake_count(), started);
   std::string text = "SCHED " + std::to_string((now_ns - start_ns_) / 1'000'000) +
                      "ms: gomaxprocs=" + std::to_string(workers) +
                      " idleprocs=" + std::to_string(idle) +
                      " threads=" + std::to_string(process_threads()) +
                      " spinningthreads=" + std::to_string(scheduler_.sleepers.searching()) +
-                     " needspinning=0 idlethreads=" + std::to_string(idle) +
+                     " needspinning=0 idlethreads=" + std::to_string(started - awake) +
                      " runqueue=" + std::to_string(scheduler_.global.size()) + " [";
   for (unsigned i = 0; i < workers; ++i) {
     text += (i == 0 ? "" : " ") + std::to_string(scheduler_.workers[i]->queue().size());
   }
   text += "]\n";
-  std::fputs(text.c_str(), stderr);
+  // One call a line, so that lines of several writers do not mix. If nobody can read it, nobody does.
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
 }
 
 }  // namespace tailrace::fiber

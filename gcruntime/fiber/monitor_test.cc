@@ -1,11 +1,16 @@
-// Long slices: counted, and reported with the name, the label and the stack of the culprit.
+// Long slices: counted, and reported with the name, the label and the stack of the culprit. The
+// scheduler's trace.
 #include "gcruntime/fiber/monitor.h"
 
+#include <fcntl.h>
 #include <gnu/libc-version.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <mutex>
+#include <regex>
+#include <string>
 #include <vector>
 
 #include "gcruntime/base/annotations.h"
@@ -145,6 +150,69 @@ TEST_P(MonitorTest, SamplesBesideCollections) {
   enough = true;
   for (JoinHandle& spinner : spinners) spinner.join();
   EXPECT_FALSE(take_reports().empty());
+}
+
+// What goes to stderr meanwhile, by a pipe in its place.
+class StderrPipe {
+ public:
+  StderrPipe() : stderr_(::dup(STDERR_FILENO)) {
+    EXPECT_EQ(::pipe2(ends_, O_CLOEXEC), 0);
+    EXPECT_EQ(::dup2(ends_[1], STDERR_FILENO), STDERR_FILENO);
+  }
+  ~StderrPipe() {
+    ::dup2(stderr_, STDERR_FILENO);
+    for (const int end : {stderr_, ends_[0], ends_[1]}) ::close(end);
+  }
+  StderrPipe(const StderrPipe&) = delete;
+  StderrPipe& operator=(const StderrPipe&) = delete;
+
+  // What one write has put there; waits for it.
+  std::string next() const {
+    char block[8192];
+    const ssize_t got = ::read(ends_[0], block, sizeof block);
+    return {block, static_cast<std::size_t>(std::max<ssize_t>(got, 0))};
+  }
+
+ private:
+  int stderr_;
+  int ends_[2] = {-1, -1};
+};
+
+TEST_P(MonitorTest, TracesInGosFormatUntilItStops) {
+  SchedulerOptions options;
+  options.trace_every_ns = 1'000'000;
+  options.long_slice_ns = 0;
+  const std::string procs = std::to_string(workers());
+  std::string queues = R"(\d+)";
+  for (unsigned i = 1; i < workers(); ++i) queues += R"( \d+)";
+  const std::regex line("SCHED (\\d+)ms: gomaxprocs=" + procs +
+                        R"( idleprocs=\d threads=\d+ spinningthreads=\d needspinning=0)" +
+                        R"( idlethreads=\d runqueue=\d+ \[)" + queues + R"(\]\n)");
+  std::string text;
+  {
+    const StderrPipe pipe;
+    {
+      Scheduler& own = start(options);
+      long before_ms = -1;
+      while (std::count(text.begin(), text.end(), '\n') < 5) {
+        const std::string written = pipe.next();  // each line is one write; several may be there
+        text += written;
+        ASSERT_EQ(written.back(), '\n') << written;
+      }
+      for (std::sregex_iterator each(text.begin(), text.end(), line), end; each != end; ++each) {
+        EXPECT_GE(std::stol((*each)[1]), before_ms);
+        before_ms = std::stol((*each)[1]);
+      }
+      EXPECT_TRUE(std::regex_match(text.substr(0, text.find('\n') + 1), line)) << text;
+      own.stop();
+    }
+    // Whoever wrote has ended: nothing follows this.
+    ASSERT_EQ(::write(STDERR_FILENO, "the end\n", 8), 8);
+    while (!text.ends_with("the end\n")) text += pipe.next();
+  }
+  EXPECT_TRUE(
+      std::regex_match(text.erase(text.size() - 8), std::regex(R"((SCHED \d+ms: [^\n]*\]\n)+)")))
+      << text;
 }
 
 TEST(Monitor, CodeIsDescribedByItsPlace) {

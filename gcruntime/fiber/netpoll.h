@@ -47,6 +47,10 @@ class Netpoll {
   // Called once by the scheduler, before any worker runs.
   virtual void start(unsigned workers) = 0;
 
+  // From now on only the first `workers` run fibers; the others go on polling, for them. Of use to whoever
+  // chooses a worker for a new socket. One thread at a time.
+  virtual void set_active(unsigned /*workers*/) noexcept {}
+
   // Called by worker `worker` only. Waits up to timeout_ns (0: looks only; negative: until woken),
   // puts at most ReadyList::kCapacity entries into `ready`, and advances this worker's timers. It
   // may run foreign completion handlers, which may call fiber::ready and submit but never suspend.

@@ -10,6 +10,7 @@
 #include "gcruntime/base/mutant.h"
 #include "gcruntime/fiber/futex.h"
 #include "gcruntime/fiber/join.h"
+#include "gcruntime/fiber/memory_wait.h"
 #include "gcruntime/fiber/scheduler_impl.h"
 #include "gcruntime/gc/allocs_per_run.h"
 
@@ -33,8 +34,9 @@ Scheduler::Impl::Impl(Scheduler* owner, const SchedulerOptions& the_options)
       options(the_options),
       default_class(StackPool::class_of(the_options.stack_bytes)),
       registry(this, default_class),
-      sleepers(the_options.workers) {
-  for (unsigned i = 0; i < options.workers; ++i) {
+      sleepers(std::max(the_options.workers, the_options.most_workers)) {
+  const unsigned most = std::max(options.workers, options.most_workers);
+  for (unsigned i = 0; i < most; ++i) {
     workers.push_back(std::make_unique<Worker>(*this, i, options.perturb_seed));
   }
 }
@@ -75,14 +77,32 @@ bool Scheduler::Impl::wake_one() noexcept {
 bool Scheduler::Impl::work_visible(const Worker& worker) const noexcept {
   if (!global.empty()) return true;
   if (!options.steal) return !worker.queue().empty();
-  for (const auto& other : workers) {
-    if (!other->queue().empty()) return true;
+  const unsigned count = started.load(std::memory_order_seq_cst);
+  for (unsigned i = 0; i < count; ++i) {
+    if (!workers[i]->queue().empty()) return true;
   }
   return false;
 }
 
 void Scheduler::Impl::ring_all() noexcept {
   for (const auto& worker : workers) worker->ring();
+}
+
+// It sits on the bench until set_active counts it, so nobody looks at it before its `thread` is set.
+void Scheduler::Impl::start_thread() {
+  const unsigned index = started.load(std::memory_order_relaxed);  // under the mutex
+  Worker& worker = *workers[index];
+  worker.thread = std::thread(&Worker::main, &worker);
+  started.store(index + 1, std::memory_order_seq_cst);
+}
+
+void Scheduler::Impl::set_active(unsigned count) noexcept {
+  const unsigned before = active.load(std::memory_order_relaxed);  // under the mutex
+  if (count == before) return;
+  if (options.netpoll != nullptr) options.netpoll->set_active(count);
+  active.store(count, std::memory_order_seq_cst);
+  // Those that are to sit down may sleep, where a submitter would still claim them.
+  for (unsigned i = std::min(before, count); i < std::max(before, count); ++i) workers[i]->ring();
 }
 
 // [fiber.stop] `finished` first: between the two sums is a moment t at which at least those had
@@ -116,10 +136,12 @@ void Scheduler::Impl::note_quiescent() noexcept {
 }
 
 Scheduler::Scheduler(const SchedulerOptions& options) {
-  TAILRACE_CHECK_VALUE(options.workers >= 1 && options.workers <= 64,
-                       "a scheduler has 1 to 64 workers", options.workers);
+  TAILRACE_CHECK_VALUE(options.workers >= 1 && options.workers <= 64 && options.most_workers <= 64,
+                       "a scheduler has 1 to 64 workers",
+                       std::max(options.workers, options.most_workers));
   impl_ = new Impl(this, options);
   gc::internal::set_own_alloc_counts(&alloc_counts);
+  install_memory_waits();
   gc::add_stack_source(&impl_->registry);
   AllSchedulers& all = all_schedulers();
   std::lock_guard lock(all.mutex);
@@ -139,19 +161,24 @@ Scheduler::~Scheduler() {
 
 void Scheduler::start() {
   TAILRACE_CHECK(impl_->phase == Impl::Phase::kNew, "a scheduler is started once");
-  impl_->phase = Impl::Phase::kRunning;
-  if (impl_->options.netpoll != nullptr) impl_->options.netpoll->start(impl_->options.workers);
-  for (const auto& worker : impl_->workers) {
-    try {
-      worker->thread = std::thread(&Worker::main, worker.get());
-    } catch (const std::system_error& error) {
-      std::fprintf(
-          stderr,
-          "worker %u of %u cannot be started: %s; start fewer workers (--max-procs) or raise "
-          "the limit on threads (ulimit -u, pids.max of the cgroup)\n",
-          worker->index(), impl_->options.workers, error.what());
-      std::abort();
+  if (impl_->options.netpoll != nullptr) impl_->options.netpoll->start(workers());
+  {
+    const std::lock_guard lock(impl_->resize_mutex);
+    impl_->phase = Impl::Phase::kRunning;
+    const unsigned count = impl_->options.workers;
+    for (unsigned i = 0; i < count; ++i) {
+      try {
+        impl_->start_thread();
+      } catch (const std::system_error& error) {
+        std::fprintf(
+            stderr,
+            "worker %u of %u cannot be started: %s; start fewer workers (--max-procs) or raise "
+            "the limit on threads (ulimit -u, pids.max of the cgroup)\n",
+            i, count, error.what());
+        std::abort();
+      }
     }
+    impl_->set_active(count);
   }
   impl_->monitor.start();
   impl_->registry.trimmer().start(impl_->options.trim_every_ns, impl_->options.perturb_seed);
@@ -162,7 +189,10 @@ void Scheduler::stop() {
   TAILRACE_CHECK(fiber::current() == nullptr && fiber::current_worker() == nullptr,
                  "a scheduler was stopped by a fiber, which would wait for itself");
   const bool started = impl_->phase == Impl::Phase::kRunning;
-  impl_->phase = Impl::Phase::kStopped;
+  gc::native([this] {
+    const std::lock_guard lock(impl_->resize_mutex);
+    impl_->phase = Impl::Phase::kStopped;
+  });
   if (!started) {
     TAILRACE_CHECK(impl_->outstanding() == 0, "a scheduler with fibers was never started");
     return;
@@ -175,7 +205,9 @@ void Scheduler::stop() {
     impl_->monitor.stop();  // while the threads that it signals exist
     impl_->ended.store(true, std::memory_order_seq_cst);
     impl_->ring_all();
-    for (const auto& worker : impl_->workers) worker->thread.join();
+    for (const auto& worker : impl_->workers) {
+      if (worker->thread.joinable()) worker->thread.join();
+    }
     impl_->registry.trimmer().stop();
     // Relaxed: its users were fibers, which have ended. It exists no more after this.
     delete impl_->blocking_service.exchange(nullptr, std::memory_order_relaxed);
@@ -203,13 +235,45 @@ SchedulerService* Scheduler::made_blocking_service() const noexcept {
   return impl_->blocking_service.load(std::memory_order_acquire);
 }
 
-unsigned Scheduler::workers() const noexcept { return impl_->options.workers; }
+unsigned Scheduler::workers() const noexcept {
+  return static_cast<unsigned>(impl_->workers.size());
+}
+
+unsigned Scheduler::active_workers() const noexcept {
+  // Relaxed: a statistic. 0 before start().
+  const unsigned active = impl_->active.load(std::memory_order_relaxed);
+  return active == 0 ? impl_->options.workers : active;
+}
+
+unsigned Scheduler::set_active_workers(unsigned count) {
+  TAILRACE_CHECK_VALUE(count >= 1 && count <= workers(),
+                       "active workers are 1 to those of the scheduler's options", count);
+  gc::native([this, &count] {
+    const std::lock_guard lock(impl_->resize_mutex);
+    if (impl_->phase != Impl::Phase::kRunning) return;
+    // Relaxed: under the mutex.
+    while (impl_->started.load(std::memory_order_relaxed) < count) {
+      try {
+        impl_->start_thread();
+      } catch (const std::system_error& error) {
+        count = impl_->started.load(std::memory_order_relaxed);
+        std::fprintf(
+            stderr,
+            "tailrace: no thread for worker %u: %s; raise the limit on threads (ulimit -u, "
+            "pids.max of the cgroup)\n",
+            count, error.what());
+      }
+    }
+    impl_->set_active(count);
+  });
+  return active_workers();
+}
 
 Netpoll* Scheduler::netpoll() const noexcept { return impl_->options.netpoll; }
 
 SchedulerStats Scheduler::stats() const noexcept {
   SchedulerStats stats;
-  stats.workers = impl_->options.workers;
+  stats.workers = active_workers();
   stats.fibers = impl_->alive();
   stats.fibers_runnable = impl_->global.size();
   // Relaxed: statistics.

@@ -24,7 +24,8 @@ struct LongSlice {
 };
 
 struct SchedulerOptions {
-  unsigned workers = 1;                  // 1 to 64
+  unsigned workers = 1;                  // 1 to 64 run at first
+  unsigned most_workers = 0;             // that set_active_workers may ask for; 0: `workers`
   std::size_t stack_bytes = 256 * 1024;  // virtual; committed page by page on first touch
   Netpoll* netpoll = nullptr;            // not owned; null: workers sleep on futexes
   bool steal = true;                     // false only to measure what stealing is worth
@@ -41,7 +42,7 @@ struct SchedulerOptions {
 
 // Monotonic counts since start, and levels; read without stopping anyone.
 struct SchedulerStats {
-  unsigned workers = 0;
+  unsigned workers = 0;    // that may run fibers
   std::size_t fibers = 0;  // alive
   std::size_t fibers_running = 0;
   std::size_t fibers_runnable = 0;   // in queues, estimate
@@ -96,7 +97,15 @@ class Scheduler {
   // Waits until every fiber has ended, then ends the workers. The caller must not be a fiber.
   void stop();
 
+  // Workers' indexes lie below it.
   unsigned workers() const noexcept;
+  // How many of them may run fibers: the first ones.
+  unsigned active_workers() const noexcept;
+  // Lets so many run fibers, as the processors at hand change: 1 to workers(). Threads start when they
+  // are first wanted; a worker beyond the number takes up no fiber any more when the one it runs
+  // suspends. Any thread; returns how many there are now, fewer if a thread cannot be had.
+  // [fiber.bench]
+  unsigned set_active_workers(unsigned workers);
   Netpoll* netpoll() const noexcept;
   SchedulerStats stats() const noexcept;
   // At most `most` fibers that are alive: name, state, what they wait for. Any thread.

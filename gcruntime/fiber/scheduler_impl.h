@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "gcruntime/fiber/fiber_record.h"
@@ -26,6 +27,15 @@ struct Scheduler::Impl {
   const unsigned default_class;  // of stacks
   std::vector<std::unique_ptr<Worker>> workers;
 
+  // --- [fiber.bench] Written under resize_mutex. ---
+  std::mutex resize_mutex;
+  // Those with a thread. Seq_cst: what a worker pushes into its ring follows the store that counts it,
+  // so whoever looks at the rings before it sleeps sees either both or is seen asleep [fiber.sleep].
+  std::atomic<unsigned> started{0};
+  // Those that may run fibers, the first ones; at most `started`. Seq_cst: stored before the ring that a
+  // benched worker waits for.
+  std::atomic<unsigned> active{0};
+
   // --- Shared, each with its own rules. ---
   Registry registry;
   GlobalQueue global;
@@ -38,7 +48,7 @@ struct Scheduler::Impl {
 
   // --- Life. ---
   enum class Phase : std::uint32_t { kNew, kRunning, kStopped };
-  Phase phase = Phase::kNew;  // the thread that starts and stops
+  Phase phase = Phase::kNew;  // written by the thread that starts and stops, under resize_mutex
   // [fiber.stop] Seq_cst, with the counters and the sleepers' announcement.
   std::atomic<bool> stopping{false};
   std::atomic<bool> ended{false};
@@ -65,6 +75,9 @@ struct Scheduler::Impl {
   // Any entry that `worker` could take, in any queue. Seq_cst: step W3 of [fiber.sleep].
   bool work_visible(const Worker& worker) const noexcept;
   void ring_all() noexcept;
+  // Under resize_mutex. Throws std::system_error if a thread cannot be had.
+  void start_thread();
+  void set_active(unsigned count) noexcept;
 
   // Fibers alive; and with queued jobs, which stop() waits for too.
   std::uint64_t alive() const noexcept;

@@ -27,6 +27,12 @@
 //   V2 it reads watchers_ before its first    U2 it reads idle_ before it blocks again: not all
 //      task: 0 -> it rings a sleeper             asleep -> watchers_ + 1, kWatch; else for ever
 //   If V2 saw a watcher, V1 < V2 < U1 < U2: that watcher finds the bit clear and goes on watching.
+//
+// [fiber.bench] A worker that is not to run fibers now sits on the bench: a bit in benched_ and none in
+// idle_, so nobody claims it. It pushes what it has, and what its poller and its timers bring, to the
+// global queue, as any submitter does (S1 to S4). A submitter that finds no bit in idle_ relies on those
+// awake; worker 0 is never benched, so it is among them and looks at all queues before it blocks. For
+// watchers a benched worker is asleep: it has no fiber to be stuck in. Leaving the bench is V1.
 #pragma once
 
 #include <atomic>
@@ -41,7 +47,8 @@ class Sleepers {
 
   explicit Sleepers(unsigned workers) noexcept
       : workers_(workers),
-        all_(workers == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << workers) - 1) {}
+        all_(workers == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << workers) - 1),
+        benched_(all_) {}
 
   // --- The sleeper. ---
   void announce(unsigned worker) noexcept {
@@ -51,15 +58,27 @@ class Sleepers {
   bool retract(unsigned worker) noexcept {
     return (idle_.fetch_and(~bit(worker), std::memory_order_seq_cst) & bit(worker)) != 0;
   }
-  bool all_idle() const noexcept { return idle_.load(std::memory_order_seq_cst) == all_; }
+  // A worker between the two loads is on its way off the bench and rings a watcher (V1, V2).
+  bool all_idle() const noexcept {
+    return (idle_.load(std::memory_order_seq_cst) | benched_.load(std::memory_order_seq_cst)) ==
+           all_;
+  }
   void begin_watch() noexcept { watchers_.fetch_add(1, std::memory_order_seq_cst); }
   void end_watch() noexcept { watchers_.fetch_sub(1, std::memory_order_seq_cst); }
+
+  // --- Who is not to run fibers; at first, all. ---
+  void sit_down(unsigned worker) noexcept {
+    benched_.fetch_or(bit(worker), std::memory_order_seq_cst);
+  }
+  void get_up(unsigned worker) noexcept {
+    benched_.fetch_and(~bit(worker), std::memory_order_seq_cst);
+  }
 
   // --- The searcher. ---
   // Searchers are at most half of those awake: more would fight over the same few entries.
   bool may_search() const noexcept {
     // Relaxed: a heuristic.
-    return 2 * searchers_.load(std::memory_order_relaxed) < workers_ - idle_count();
+    return 2 * searchers_.load(std::memory_order_relaxed) < awake_count();
   }
   void begin_search() noexcept { searchers_.fetch_add(1, std::memory_order_seq_cst); }
   // True if it was the last one.
@@ -79,16 +98,23 @@ class Sleepers {
 
   // Relaxed: estimates.
   unsigned searching() const noexcept { return searchers_.load(std::memory_order_relaxed); }
-  bool is_idle(unsigned worker) const noexcept {
-    return (idle_.load(std::memory_order_relaxed) & bit(worker)) != 0;
-  }
+  // Asleep or benched: it polls for itself.
+  bool is_resting(unsigned worker) const noexcept { return (resting() & bit(worker)) != 0; }
+  // Those asleep that may be woken to run fibers.
   unsigned idle_count() const noexcept {
     return static_cast<unsigned>(std::popcount(idle_.load(std::memory_order_relaxed)));
+  }
+  unsigned awake_count() const noexcept {
+    return workers_ - static_cast<unsigned>(std::popcount(resting()));
   }
 
  private:
   static constexpr std::uint64_t bit(unsigned worker) noexcept {
     return std::uint64_t{1} << worker;
+  }
+
+  std::uint64_t resting() const noexcept {
+    return idle_.load(std::memory_order_relaxed) | benched_.load(std::memory_order_relaxed);
   }
 
   int claim_slow() noexcept {
@@ -108,6 +134,7 @@ class Sleepers {
 
   const unsigned workers_;
   const std::uint64_t all_;
+  std::atomic<std::uint64_t> benched_;  // changes when the number of workers does
   alignas(64) std::atomic<std::uint64_t> idle_{0};
   alignas(64) std::atomic<std::uint32_t> searchers_{0};
   std::atomic<std::uint32_t> watchers_{0};

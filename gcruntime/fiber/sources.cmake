@@ -1,9 +1,9 @@
 set(fiber_sources
-  current_worker.cc fiber.cc find_work.cc held_locks.cc join.cc monitor.cc overflow.cc overflow_trace.cc
+  current_worker.cc fiber.cc find_work.cc held_locks.cc join.cc memory_wait.cc monitor.cc overflow.cc overflow_trace.cc
   registry.cc scheduler.cc
   stack_pool.cc stack_sample.cc stack_trimmer.cc switch.cc task.cc timed_wait.cc timer_heap.cc worker.cc)
 set(fiber_headers
-  counter.h current_worker.h fiber.h fiber_record.h futex.h global_queue.h held_locks.h join.h jump.h label.h monitor.h netpoll.h
+  counter.h current_worker.h fiber.h fiber_record.h futex.h global_queue.h held_locks.h join.h jump.h label.h memory_wait.h monitor.h netpoll.h
   overflow.h overflow_trace.h perturbation.h registry.h run_queue.h scheduler.h scheduler_impl.h
   signal_line.h sleepers.h stack_pool.h stack_sample.h stack_trimmer.h switch.h task.h timed_wait.h timer_heap.h wait_times.h
   worker.h)

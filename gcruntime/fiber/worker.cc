@@ -56,8 +56,15 @@ void Worker::main() {
   StackSample::allow_on_this_thread();
   last_poll_ns_.store(os::now_ns(), std::memory_order_relaxed);
   set_current_worker(this);
+  // [fiber.bench] All are benched at first. V1
+  scheduler_.sleepers.get_up(index_);
+  just_woke_ = true;
 
   for (;;) {
+    // Relaxed: whoever lowers it rings those that may sleep; others come by here. [fiber.bench]
+    if (index_ >= scheduler_.active.load(std::memory_order_relaxed)) [[unlikely]] {
+      if (!sit_on_bench()) break;
+    }
     const Entry entry = next();
     if (entry == 0) {
       if (!sleep()) break;
@@ -72,6 +79,10 @@ void Worker::main() {
   }
 
   set_current_worker(nullptr);
+  give_back_stacks();
+}
+
+void Worker::give_back_stacks() {
   while (Fiber* fiber = warm_) {
     warm_ = fiber->pool_next;
     scheduler_.registry.give(fiber);

@@ -109,6 +109,11 @@ class Worker {
   void expire_timers(TimerHeap& timers, std::int64_t now_ns, bool try_only);
   void rescue_others(std::int64_t now_ns);
   bool sleep();
+  bool sit_on_bench();
+  void hand_over_queue();
+  void give_back_stacks();
+  std::int64_t until_next_timer(std::int64_t now_ns) const noexcept;
+  void note_awake();
   void block(std::int64_t timeout_ns);
 
   Scheduler::Impl& scheduler_;

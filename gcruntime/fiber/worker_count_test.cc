@@ -1,9 +1,11 @@
 // The scheduler at 1, 2, 3, 8 and 64 workers, on however few processors: starting and stopping, storms
-// of steals, waking, and polls that few workers make for all.
+// of steals, waking, polls that few workers make for all, and a number of workers that changes.
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <memory>
+#include <thread>
 #include <vector>
 
 #include "gcruntime/fiber/fake_netpoll.h"
@@ -136,6 +138,176 @@ TEST_P(WorkerCountTest, TimersOfManyWorkers) {
     for (JoinHandle& sleeper : sleepers) sleeper.join();
   });
   EXPECT_EQ(woke, 4 * workers());
+}
+
+// --- [fiber.bench] The number that may run fibers goes down and up.
+
+// Another thread that sets the number at random until it is told to end.
+class Resizer {
+ public:
+  explicit Resizer(Scheduler& scheduler)
+      : thread_([this, &scheduler] {
+          std::uint64_t random = 88172645463325252u;
+          // Relaxed: a flag for the test's end.
+          while (!enough_.load(std::memory_order_relaxed)) {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            const unsigned wanted = 1 + static_cast<unsigned>(random % scheduler.workers());
+            EXPECT_EQ(scheduler.set_active_workers(wanted), wanted);
+            std::this_thread::sleep_for(std::chrono::microseconds(random % 300));
+            ++changes_;
+          }
+        }) {}
+  ~Resizer() {
+    enough_.store(true, std::memory_order_relaxed);
+    thread_.join();
+  }
+  unsigned changes() const { return changes_; }
+
+ private:
+  std::atomic<bool> enough_{false};
+  std::atomic<unsigned> changes_{0};
+  std::thread thread_;
+};
+
+// As many fibers as that at once, none of which lets its worker go.
+bool all_at_once(Scheduler& scheduler, unsigned count) {
+  std::atomic<unsigned> begun{0};
+  std::atomic<bool> in_time{true};
+  std::vector<JoinHandle> held;
+  for (unsigned i = 0; i < count; ++i) {
+    held.push_back(scheduler.spawn([&] {
+      ++begun;
+      if (!spin_until([&] { return begun == count; })) in_time = false;
+    }));
+  }
+  for (JoinHandle& each : held) each.join();
+  return in_time;
+}
+
+TEST_P(WorkerCountTest, NothingIsLostWhileTheNumberChanges) {
+  SchedulerOptions options;
+  options.perturb_seed = 815 + workers();
+  Scheduler& own = start(options);
+  std::atomic<int> ran{0};
+  int wanted = 0;
+  {
+    Resizer resizer(own);
+    while (resizer.changes() < 200) {
+      wanted += 200;
+      own.run([&] {
+        std::vector<JoinHandle> children;
+        for (int i = 0; i < 200; ++i) {
+          children.push_back(spawn([&, i] {
+            if (i % 3 == 0) yield();
+            if (i % 20 == 0) sleep_for_ns(200'000);
+            if (i % 5 == 0) spawn([] { yield(); }).join();
+            ++ran;
+          }));
+        }
+        for (JoinHandle& child : children) child.join();
+      });
+    }
+  }
+  EXPECT_EQ(ran, wanted);
+  own.set_active_workers(workers());
+  EXPECT_TRUE(all_at_once(own, workers()));
+}
+
+TEST_P(WorkerCountTest, NoWakeIsLostWhileTheNumberChanges) {
+  Scheduler& own = start();
+  Resizer resizer(own);
+  for (int round = 0; round < 500; ++round) {
+    std::atomic<bool> ran{false};
+    own.spawn([&] { spawn([&] { ran = true; }); });
+    ASSERT_TRUE(spin_until([&] { return ran.load(); })) << "round " << round;
+  }
+}
+
+TEST_P(WorkerCountTest, OneRunsAllThatAreReady) {
+  Scheduler& own = start();
+  std::atomic<bool> enough{false};
+  std::vector<std::atomic<unsigned>> seen(workers());
+  std::vector<JoinHandle> loops;
+  for (unsigned i = 0; i < 3 * workers(); ++i) {
+    loops.push_back(own.spawn([&] {
+      while (!enough) {
+        ++seen[static_cast<unsigned>(Scheduler::current_worker())];
+        yield();
+      }
+    }));
+  }
+  EXPECT_EQ(own.set_active_workers(1), 1u);
+  EXPECT_EQ(own.stats().workers, 1u);
+  for (std::atomic<unsigned>& each : seen) each = 0;
+  EXPECT_TRUE(spin_until([&] { return seen[0] >= 100 * loops.size(); }));
+  // Each may finish the slice that it is in, or has just decided to begin, however late.
+  for (unsigned i = 1; i < workers(); ++i) EXPECT_LE(seen[i], 1u) << "worker " << i;
+  enough = true;
+  for (JoinHandle& loop : loops) loop.join();
+  EXPECT_EQ(own.set_active_workers(workers()), workers());
+  EXPECT_TRUE(all_at_once(own, workers()));
+}
+
+// Sockets and timers stay where they are, and are served there.
+TEST_P(WorkerCountTest, BenchedWorkersPollAndKeepTime) {
+  FakeNetpoll netpoll;
+  SchedulerOptions options;
+  options.netpoll = &netpoll;
+  Scheduler& own = start(options);
+  std::atomic<unsigned> awake{0};
+  std::vector<JoinHandle> sleepers;
+  for (unsigned i = 0; i < 4 * workers(); ++i) {
+    sleepers.push_back(own.spawn([&] {
+      sleep_for_ns(20'000'000);
+      ++awake;
+    }));
+  }
+  own.set_active_workers(1);
+  struct Polled : Job {
+    std::atomic<unsigned>* counter = nullptr;
+  };
+  std::atomic<unsigned> served{0};
+  for (unsigned round = 1; round <= 20; ++round) {
+    std::vector<Polled> polled(workers());
+    for (unsigned i = 0; i < workers(); ++i) {
+      polled[i].counter = &served;
+      polled[i].run = [](Job* self) { ++*static_cast<Polled*>(self)->counter; };
+      netpoll.add(i, static_cast<Job*>(&polled[i]));
+    }
+    ASSERT_TRUE(spin_until([&] { return served == round * workers(); })) << "round " << round;
+  }
+  for (JoinHandle& sleeper : sleepers) sleeper.join();
+  EXPECT_EQ(awake, 4 * workers());
+  own.stop();
+}
+
+TEST_P(WorkerCountTest, ThreadsStartWhenTheyAreWanted) {
+  SchedulerOptions options;
+  options.workers = 1;
+  options.most_workers = workers();
+  Scheduler own(options);
+  EXPECT_EQ(own.workers(), workers());
+  EXPECT_EQ(own.active_workers(), 1u);
+  own.start();
+  EXPECT_TRUE(all_at_once(own, 1));
+  for (unsigned count = 1; count <= workers(); count = 2 * count + 1) {
+    EXPECT_EQ(own.set_active_workers(count), count);
+    EXPECT_TRUE(all_at_once(own, count)) << count;
+  }
+  // Stopped with some of them on the bench, and fibers that sleep at home there.
+  std::atomic<unsigned> ran{0};
+  for (unsigned i = 0; i < 4 * workers(); ++i) {
+    own.spawn([&] {
+      sleep_for_ns(3'000'000);
+      ++ran;
+    });
+  }
+  own.set_active_workers(1);
+  own.stop();
+  EXPECT_EQ(ran, 4 * workers());
+  EXPECT_EQ(own.stats().fibers, 0u);
 }
 
 }  // namespace

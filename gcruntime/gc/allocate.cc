@@ -4,6 +4,8 @@
 
 #include "gcruntime/gc/collector.h"
 #include "gcruntime/gc/holds.h"
+#include "gcruntime/gc/memory_limit.h"
+#include "gcruntime/gc/memory_wait.h"
 #include "gcruntime/heap/span.h"
 #include "gcruntime/heap/sweep.h"
 
@@ -36,27 +38,42 @@ bool black() noexcept {
   return base::phase() >= kPhaseBlack && !base::mutant(base::Mutant::kNoBlackAllocation);
 }
 
-// In the section: a slot of a refilled cache. If no memory can be had, runs a cycle and tries once more;
-// std::bad_alloc is thrown outside the section.
+// In the section, and in one again at the end, perhaps on another thread: until the cache has a slot.
+TAILRACE_NOINLINE void find_room(std::size_t size_class, bool noscan, bool refused) {
+  RoomSearch search(heap::kSizeClassTable[size_class].pages * heap::kPageBytes);
+  for (;;) {
+    leave_section();
+    heap::Allowance allowance{search.next(refused)};
+    Mutator* self = mutator();
+    enter_section();
+    heap::CacheSlot& slot = self->cache.slots[size_class][noscan];
+    if (slot.free_bits != 0 ||
+        heap::refill(self->cache, slot, size_class, noscan, black(), &allowance)) {
+      return;
+    }
+    refused = allowance.refused;
+  }
+}
+
+// In the section, and perhaps on another thread at the end: a slot of a refilled cache. What is thrown for
+// want of memory is thrown outside the section.
 void* take_refilled(std::size_t size_class, bool noscan) {
   Mutator* self = mutator();
   heap::CacheSlot& slot = self->cache.slots[size_class][noscan];
-  if (!heap::refill(self->cache, slot, size_class, noscan, black())) {
-    leave_section();
-    Collector::instance().collect();
-    enter_section();
-    if (slot.free_bits == 0 && !heap::refill(self->cache, slot, size_class, noscan, black())) {
-      leave_section();
-      throw std::bad_alloc();
-    }
+  heap::Allowance allowance;
+  if (!heap::refill(self->cache, slot, size_class, noscan, black(), &allowance)) [[unlikely]] {
+    find_room(size_class, noscan, allowance.refused);
+    self = mutator();
   }
-  return heap::take_slot(self->cache, slot, size_class);
+  return heap::take_slot(self->cache, self->cache.slots[size_class][noscan], size_class);
 }
 
 // After a cache was refilled: answers the collector and tells the pacer.
 void after_refill() noexcept {
+  check_may_wait();
   poll();
   flush_counts(*mutator(), kFlushBytes);
+  watch_growth();
 }
 
 }  // namespace
@@ -80,11 +97,13 @@ namespace {
 
 // A large object's slot, or null. It has no header yet (zero is "not traceable"), but its allocation bit:
 // it keeps its memory and is not looked into.
-char* take_large_slot(std::size_t bytes, std::uint16_t type, bool noscan, bool& fresh) noexcept {
+char* take_large_slot(std::size_t bytes, std::uint16_t type, bool noscan, bool& fresh,
+                      heap::Allowance& allowance) noexcept {
   char* slot = nullptr;
   Mutator* self = mutator();
   enter_section();
-  if (heap::Span* span = heap::allocate_large_span(self->cache, bytes, noscan, fresh, black())) {
+  if (heap::Span* span =
+          heap::allocate_large_span(self->cache, bytes, noscan, fresh, black(), &allowance)) {
     slot = reinterpret_cast<char*>(span->start);
     if (!noscan) *reinterpret_cast<std::uint64_t*>(slot) = 0;
     note_allocated_at(slot, type);
@@ -105,14 +124,18 @@ void* allocate_large(std::size_t payload_bytes, std::uint16_t type, std::uint32_
   const std::size_t bytes = payload_bytes + header_bytes;
   if (bytes < payload_bytes) throw std::bad_alloc();
   // Before the memory is taken: the request that crosses the goal waits, not the one after it.
+  check_may_wait();
   poll();
   flush_counts(*mutator(), kFlushBytes);
   bool fresh = false;
-  char* slot = take_large_slot(bytes, type, noscan, fresh);
+  heap::Allowance allowance;
+  char* slot = take_large_slot(bytes, type, noscan, fresh, allowance);
   if (slot == nullptr) {
-    Collector::instance().collect();
-    slot = take_large_slot(bytes, type, noscan, fresh);
-    if (slot == nullptr) throw std::bad_alloc();
+    RoomSearch search((bytes + heap::kPageBytes - 1) / heap::kPageBytes * heap::kPageBytes);
+    do {
+      allowance = {search.next(allowance.refused)};
+      slot = take_large_slot(bytes, type, noscan, fresh, allowance);
+    } while (slot == nullptr);
   }
   if (!noscan) {
     // Outside the section: zeroing megabytes must not delay a stop.
@@ -122,6 +145,7 @@ void* allocate_large(std::size_t payload_bytes, std::uint16_t type, std::uint32_
                      __ATOMIC_RELEASE);
   }
   flush_counts(*mutator(), kFlushBytes);
+  watch_growth();
   return slot + header_bytes;
 }
 

@@ -5,8 +5,9 @@
 // After the section the only pointer to the object is in a register or on the stack, where the
 // conservative scan finds it.
 //
-// These calls may wait for the collector (and later for memory), so they are suspension points; they
-// need an attached thread.
+// These calls may wait for the collector and, at the memory limit, for memory, so they are suspension points:
+// the fiber may go on on another thread, after others have run. Each throws MemoryLimitExceeded
+// (memory_limit.h) or std::bad_alloc and has then allocated nothing. They need an attached thread.
 #pragma once
 
 #include <cstddef>

@@ -33,6 +33,7 @@ AllocCounts allocs_per_run(std::uint64_t n, F&& f) {
   counts.objects /= n;
   counts.large_bytes /= n;
   counts.large_objects /= n;
+  counts.assist_ns /= n;
   return counts;
 }
 

@@ -18,6 +18,10 @@ struct CollectorOptions {
   // False: the collector's own thread leaves marking to the workers, idle ones too, unless none comes by
   // for half a millisecond. For tests.
   bool marks_beside = true;
+  // The memory limit gives way before cycles are so dense that the heap grows by less between them.
+  int min_percent = 0;
+  // Of the CPU time that the process uses: over it assists stop, and the heap passes its goal. 1: no limit.
+  double cpu_limit = 0.5;
 };
 // Any thread. The defaults hold until it is called.
 void configure(const CollectorOptions& options);
@@ -28,6 +32,8 @@ void collect();
 
 // Sets the growth that starts a cycle (-1: off) and returns the old one. Any thread.
 int set_percent(int percent);
+// So many processors may run workers from now on; marking takes its share of them. Any thread.
+void set_procs(unsigned procs);
 
 // collect(), then gives all free pages back to the OS. Returns the bytes given back.
 std::size_t free_os_memory();

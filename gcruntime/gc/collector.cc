@@ -14,14 +14,18 @@
 #include "gcruntime/gc/holds.h"
 #include "gcruntime/gc/malloc_blocks.h"
 #include "gcruntime/gc/mark_queue.h"
+#include "gcruntime/gc/mark_rate.h"
+#include "gcruntime/gc/mark_slice.h"
 #include "gcruntime/gc/marking.h"
+#include "gcruntime/gc/memory_limit.h"
+#include "gcruntime/gc/memory_wait.h"
 #include "gcruntime/gc/origin.h"
 #include "gcruntime/gc/root_table.h"
+#include "gcruntime/gc/scavenger.h"
 #include "gcruntime/gc/stale_words.h"
 #include "gcruntime/gc/weak.h"
 #include "gcruntime/gc/world.h"
 #include "gcruntime/heap/heap.h"
-#include "gcruntime/heap/page_runs.h"
 #include "gcruntime/heap/span.h"
 #include "gcruntime/heap/sweep.h"
 #include "gcruntime/os/clock.h"
@@ -35,13 +39,9 @@ std::int64_t unix_now_ns() {
   return static_cast<std::int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
 }
 
-// A tenth over the goal: the price in memory of passing over spans that are more than half full.
-std::uint64_t roomy_bytes(std::uint64_t goal_bytes) {
-  constexpr std::uint64_t kLeast = std::uint64_t{4} << 20;
-  return std::max(goal_bytes, kLeast) / 10 * 11;
-}
-
 }  // namespace
+
+Collector::Collector() { pacer_.configure(options_); }
 
 Collector& Collector::instance() {
   // Never destroyed: its thread runs until the process ends.
@@ -65,7 +65,15 @@ void Collector::configure(const CollectorOptions& options) {
     const std::lock_guard guard(mutex_);
     options_ = options;
     trace_.store(options.trace, std::memory_order_relaxed);
-    set_trigger();
+    pacer_.configure(options_);
+  });
+}
+
+void Collector::set_procs(unsigned procs) {
+  native([&] {
+    const std::lock_guard guard(mutex_);
+    options_.procs = procs;
+    pacer_.configure(options_);
   });
 }
 
@@ -75,53 +83,25 @@ int Collector::set_percent(int percent) {
     const std::lock_guard guard(mutex_);
     old = options_.percent;
     options_.percent = percent < 0 ? -1 : percent;
-    set_trigger();
+    pacer_.configure(options_);
   });
   return old;
 }
 
-// The heap may grow by `percent` of what the last cycle found alive, and to 4 MiB times percent/100 in
-// any case. What was allocated while it ran is alive for all it knows, and mostly is not: that gives no
-// room to grow, or a cycle that was late would make the next one later. A cycle that marks beside the
-// service begins before that, by what was allocated during the last one and a quarter of it, at 70 % of the
-// way at the earliest and 95 % at the latest (Go's bounds).
-// The backstop, half as far again, holds whoever allocates faster than the collector marks.
-void Collector::set_trigger() noexcept {
-  if (options_.percent < 0) {
-    goal_bytes_ = UINT64_MAX;
-    heap::set_roomy_bytes(roomy_bytes(2 * live_bytes_));
-    // Relaxed: advice to the slow path, read at its next look.
-    trigger_.store(UINT64_MAX, std::memory_order_relaxed);
-    growth_.store(UINT64_MAX, std::memory_order_relaxed);
-    backstop_.store(UINT64_MAX, std::memory_order_relaxed);
-    heap::set_sweep_budget(std::max(live_bytes_, kSmallestHeapBytes));
-    return;
-  }
-  const auto percent = static_cast<std::uint64_t>(options_.percent);
-  std::uint64_t growth = marked_bytes_ / 100 * percent;
-  const std::uint64_t smallest = kSmallestHeapBytes * percent / 100;
-  if (live_bytes_ + growth < smallest) growth = smallest - live_bytes_;
-  if (growth < 64 * 1024) growth = 64 * 1024;
-  goal_bytes_ = live_bytes_ + growth;
-  std::uint64_t trigger = growth;
-  if (!options_.stop_the_world) {
-    const std::uint64_t runway = runway_bytes_ + runway_bytes_ / 4;
-    trigger = std::clamp(growth - std::min(runway, growth), growth / 100 * 70, growth / 100 * 95);
-  }
-  trigger_.store(trigger, std::memory_order_relaxed);
-  growth_.store(growth, std::memory_order_relaxed);
-  backstop_.store(growth + growth / 2 + (std::uint64_t{8} << 20), std::memory_order_relaxed);
-  heap::set_roomy_bytes(roomy_bytes(goal_bytes_));
-  heap::set_sweep_budget(trigger);
+void Collector::note_new_limit() {
+  native([this] {
+    const std::lock_guard guard(mutex_);
+    pacer_.configure(options_);
+  });
 }
 
 void Collector::note_allocated(std::uint64_t bytes) noexcept {
-  // Relaxed: a sum; who crosses the trigger twice asks once.
-  const std::uint64_t sum = allocated_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
-  if (sum < trigger_.load(std::memory_order_relaxed)) return;
-  // Acquire-release: pairs with run_cycle's release, after which allocated_ counts from zero again.
+  const std::uint64_t sum = pacer_.add(bytes);
+  if (!pacer_.wants_cycle(sum)) return;
+  // Acquire-release: pairs with run_cycle's release, after which the pacer counts from zero again.
   if (!requested_.exchange(true, std::memory_order_acq_rel)) request();
-  if (sum >= backstop_.load(std::memory_order_relaxed)) wait_for_cycle();
+  if (marking_wanted()) pacer_.assist(bytes);
+  if (pacer_.at_backstop(sum)) wait_for_cycle();
 }
 
 void Collector::request() noexcept {
@@ -136,32 +116,43 @@ void Collector::request() noexcept {
   });
 }
 
-// At the backstop: the thread marks, and waits where there is nothing to mark.
+void Collector::request_cycle() noexcept {
+  native([&] {
+    {
+      const std::lock_guard guard(mutex_);
+      wanted_ = std::max(wanted_, begun_ + 1);
+    }
+    work_.notify_one();
+  });
+}
+
+// At the backstop, the last resort: the thread marks, and waits where there is nothing to mark, or when
+// marking may not have more of the CPU. What it did not mark is one hold, as long as it was.
 void Collector::wait_for_cycle() noexcept {
   std::uint64_t ended = 0;
   native([&] {
     const std::lock_guard guard(mutex_);
     ended = ended_;
   });
+  const std::int64_t begin_ns = os::now_ns();
+  std::int64_t marked_ns = 0;
   bool over = false;
   // Acquire pairs with run_cycle's release: the cycle that was to be waited for has ended.
   while (!over && requested_.load(std::memory_order_acquire)) {
-    const std::int64_t marked_ns = Marking::instance().slice(/*assist=*/true);
-    if (marked_ns != 0) {
-      note_hold(HoldKind::kAssist, marked_ns);
-      continue;
-    }
-    const HoldTimer timer(HoldKind::kStall);
+    const std::int64_t slice_ns = pacer_.limited() ? 0 : Marking::instance().slice(/*assist=*/true);
+    marked_ns += slice_ns;
+    if (slice_ns != 0) continue;
     native([&] {
       std::unique_lock lock(mutex_);
-      ++waiting_;
+      waiting_.fetch_add(1, std::memory_order_relaxed);
       done_.wait_for(lock, std::chrono::milliseconds(1), [&] {
         return ended_ != ended || !requested_.load(std::memory_order_acquire);
       });
       over = ended_ != ended;
-      --waiting_;
+      waiting_.fetch_sub(1, std::memory_order_relaxed);
     });
   }
+  note_hold(HoldKind::kStall, os::now_ns() - begin_ns - marked_ns);
 }
 
 void Collector::collect() {
@@ -176,9 +167,9 @@ void Collector::collect() {
     // Relaxed: advice to the slow path.
     requested_.store(true, std::memory_order_relaxed);
     work_.notify_one();
-    ++waiting_;
+    waiting_.fetch_add(1, std::memory_order_relaxed);
     done_.wait(lock, [&] { return swept_ >= number; });
-    --waiting_;
+    waiting_.fetch_sub(1, std::memory_order_relaxed);
   });
 }
 
@@ -188,10 +179,18 @@ void Collector::run() {
   internal::exclude_block(cycle_);
   for (;;) {
     bool forced = false;
+    std::uint64_t number = 0;
     {
       std::unique_lock lock(mutex_);
-      const auto due = std::chrono::nanoseconds(last_end_ns_ + kPeriodNs - os::now_ns());
-      const bool asked = work_.wait_for(lock, due, [this] { return begun_ < wanted_; });
+      std::int64_t due_ns = last_end_ns_ + kPeriodNs - os::now_ns();
+      // Who waits for the limiter to go off may be the one who would ask for the next cycle.
+      if (pacer_.limited()) due_ns = std::min(due_ns, CpuLimiter::kPeriodNs);
+      const bool asked = work_.wait_for(lock, std::chrono::nanoseconds(due_ns),
+                                        [this] { return begun_ < wanted_; });
+      if (!asked && os::now_ns() < last_end_ns_ + kPeriodNs) {
+        pacer_.account(begun_);
+        continue;
+      }
       // Two minutes without a cycle: one is run unless cycles are off.
       if (!asked && options_.percent < 0) {
         last_end_ns_ = os::now_ns();
@@ -199,60 +198,86 @@ void Collector::run() {
       }
       forced = forced_;
       forced_ = false;
-      ++begun_;
+      number = ++begun_;
       // Relaxed: advice to the slow path.
       requested_.store(true, std::memory_order_relaxed);
     }
+    internal::note_cycle_begun(number);
     run_cycle(forced);
   }
 }
 
-// What marking may take of the processors now.
-double Collector::mark_share() const noexcept {
-  return MarkBudget::share(allocated_.load(std::memory_order_relaxed),
-                           growth_.load(std::memory_order_relaxed),
-                           backstop_.load(std::memory_order_relaxed));
+// The thread's CPU time since the last call.
+void Collector::note_own_cpu(GcCpu kind) noexcept {
+  const std::int64_t now_ns = os::thread_cpu_ns();
+  note_gc_cpu(kind, now_ns - noted_cpu_ns_);
+  noted_cpu_ns_ = now_ns;
+}
+
+// Of the cycle under way.
+Marking::Pace Collector::pace() noexcept {
+  const std::int64_t now_ns = os::now_ns();
+  if (now_ns - accounted_ns_ >= CpuLimiter::kPeriodNs) {
+    accounted_ns_ = now_ns;
+    note_own_cpu(GcCpu::kBackground);
+    const std::lock_guard guard(mutex_);
+    pacer_.account(begun_);
+  }
+  return {pacer_.mark_share(), waiting_.load(std::memory_order_relaxed) != 0};
+}
+
+CycleOptions Collector::begin_cycle(std::int64_t now_ns, CycleTrace& trace) {
+  const std::lock_guard guard(mutex_);
+  CycleOptions cycle;
+  cycle.limits = {options_.procs, options_.marks_beside};
+  cycle.stop_the_world = options_.stop_the_world;
+  cycle.check_marks = options_.check_marks;
+  cycle.share = [](void* self) { return static_cast<Collector*>(self)->pace(); };
+  cycle.share_argument = this;
+  cycle.number = begun_;
+  trace.heap_at_begin = pacer_.live_bytes() + pacer_.allocated_bytes();
+  trace.goal = pacer_.goal_bytes();
+  pacer_.account(begun_);
+  pacer_.begin_cycle(now_ns);
+  // Roots are scanned before anybody owes anything.
+  Marking::instance().ledger().done(static_cast<std::int64_t>(root_table_bytes()));
+  return cycle;
 }
 
 void Collector::run_cycle(bool forced) {
-  const std::int64_t cpu_begin = os::thread_cpu_ns();
+  note_own_cpu(GcCpu::kSweep);  // since the last one: waking up
+  const std::int64_t cpu_begin_ns = noted_cpu_ns_;
   const std::int64_t begin_ns = os::now_ns();
-  CycleOptions cycle;
+  const Marking& marking = Marking::instance();
   CycleTrace trace;
+  const CycleOptions cycle = begin_cycle(begin_ns, trace);
+  const CycleResult result = cycle_->run(cycle);
+  const bool beside = !cycle.stop_the_world;
+  note_own_cpu(beside ? GcCpu::kBackground : GcCpu::kPause);
+  const std::int64_t own_cpu_ns = noted_cpu_ns_ - cpu_begin_ns;
+  const std::int64_t workers_ns = beside ? marking.workers_ns() : 0;
+  const std::int64_t assist_ns = beside ? marking.assist_ns() : 0;
+  const std::int64_t end_ns = os::now_ns();
+  std::uint64_t runway = 0;
   {
     const std::lock_guard guard(mutex_);
-    cycle.limits = {options_.procs, options_.marks_beside};
-    cycle.stop_the_world = options_.stop_the_world;
-    cycle.check_marks = options_.check_marks;
-    cycle.hurry = forced || waiting_ != 0;
-    cycle.share = [](void* self) { return static_cast<Collector*>(self)->mark_share(); };
-    cycle.share_argument = this;
-    cycle.number = begun_;
-    trace.heap_at_begin = live_bytes_ + allocated_.load(std::memory_order_relaxed);
-    trace.goal = goal_bytes_;
+    runway = pacer_.end_cycle({.number = begun_,
+                               .now_ns = end_ns,
+                               .live_bytes = result.live_bytes,
+                               .found_bytes = result.marked_bytes,
+                               .stack_bytes = result.stack_bytes,
+                               .root_bytes = root_table_bytes(),
+                               .mark_cpu_ns = marking.own_ns() + workers_ns + assist_ns,
+                               .beside = beside});
   }
-  const std::uint64_t allocated_before = allocated_.load(std::memory_order_relaxed);
-  const CycleResult result = cycle_->run(cycle);
-  const std::uint64_t runway = allocated_.exchange(0, std::memory_order_relaxed) - allocated_before;
   // Release pairs with note_allocated's exchange: a request from now on is one for the next cycle.
   requested_.store(false, std::memory_order_release);
-  const std::int64_t end_ns = os::now_ns();
-  const Marking& marking = Marking::instance();
-  const std::int64_t workers_ns = cycle.stop_the_world ? 0 : marking.workers_ns();
-  const std::int64_t assist_ns = cycle.stop_the_world ? 0 : marking.assist_ns();
-  const std::int64_t own_cpu_ns = os::thread_cpu_ns() - cpu_begin;
-  note_gc_cpu(cycle.stop_the_world ? GcCpu::kPause : GcCpu::kBackground, own_cpu_ns + workers_ns);
-  note_gc_cpu(GcCpu::kAssist, assist_ns);
   note_cycle({result.rounds, forced, result.held, result.marked_bytes, result.marked_objects});
 #if defined(TAILRACE_VERIFY)
   internal::report_stale_words();
 #endif
   {
     const std::lock_guard guard(mutex_);
-    live_bytes_ = result.live_bytes;
-    marked_bytes_ = result.marked_bytes;
-    runway_bytes_ = runway;
-    set_trigger();
     ++ended_;
     if (forced) ++forced_cycles_;
     const auto hold = static_cast<std::uint64_t>(result.longest_hold_ns);
@@ -281,6 +306,7 @@ void Collector::run_cycle(bool forced) {
     trace.forced = forced;
     print_gctrace(trace);
   }
+  internal::note_cycle_marked(result.marked_bytes);
   notify_finalizers();
   sweep_behind();
 }
@@ -294,7 +320,6 @@ double Collector::cpu_fraction(std::int64_t now_ns) const noexcept {
 // unless somebody waits for it or a worker has nothing to do.
 void Collector::sweep_behind() {
   constexpr std::size_t kPages = 64;
-  const std::int64_t cpu_begin = os::thread_cpu_ns();
   std::int64_t slice_ns = os::now_ns();
   for (;;) {
     if (!heap::sweep_some(kPages)) break;
@@ -302,7 +327,7 @@ void Collector::sweep_behind() {
     bool hurry = World::instance().has_idle_thread();
     {
       const std::lock_guard guard(mutex_);
-      hurry |= waiting_ != 0 || begun_ < wanted_;
+      hurry |= waiting_.load(std::memory_order_relaxed) != 0 || begun_ < wanted_;
     }
     if (!hurry) {
       const timespec while_ns{0, 2 * MarkBudget::kSliceNs};
@@ -312,8 +337,22 @@ void Collector::sweep_behind() {
   }
   // Somebody else may be at the last spans.
   while (!heap::swept()) ::sched_yield();
-  note_gc_cpu(GcCpu::kSweep, os::thread_cpu_ns() - cpu_begin);
+  note_own_cpu(GcCpu::kSweep);
+  std::uint64_t goal_bytes = 0;
+  std::uint64_t number = 0;
+  unsigned procs = 1;
+  {
+    const std::lock_guard guard(mutex_);
+    goal_bytes = pacer_.goal_bytes();
+    number = ended_;
+    procs = options_.procs;
+  }
+  // Before collect() returns: who called it finds all of them told.
+  note_mark_rate();
+  Scavenger::instance().note_swept(goal_bytes);
+  internal::note_cycle_swept(number, procs);
   const std::lock_guard guard(mutex_);
+  pacer_.configure(options_);  // what counts beside the heap is known anew
   swept_ = ended_;
   done_.notify_all();
 }
@@ -337,8 +376,8 @@ void Collector::fill(MemStats& stats) {
     stats.frees = std::min(freed.freed_objects, stats.mallocs);
     stats.heap_alloc = stats.total_alloc - std::min(freed.freed_bytes, stats.total_alloc);
     stats.heap_objects = stats.mallocs - stats.frees;
-    stats.next_gc = goal_bytes_;
-    stats.heap_live = live_bytes_;
+    stats.next_gc = pacer_.goal_bytes();
+    stats.heap_live = pacer_.live_bytes();
     stats.num_gc = ended_;
     stats.num_forced_gc = forced_cycles_;
     stats.last_gc_unix_ns = last_end_unix_ns_;
@@ -346,11 +385,16 @@ void Collector::fill(MemStats& stats) {
     stats.gc_cpu_ns = read_cycle_stats().all_cpu_ns();
     stats.gc_cpu_fraction = cpu_fraction(os::now_ns());
     stats.gc_percent = options_.percent;
+    stats.memory_limit = memory_limit();
+    stats.procs = options_.procs;
+    stats.sustainable_alloc_bytes_per_second = pacer_.sustainable_alloc_rate();
     stats.pause_count = ended_ < MemStats::kPauses ? ended_ : MemStats::kPauses;
     for (std::size_t i = 0; i < stats.pause_count; ++i) stats.pauses_ns[i] = pauses_ns_[i];
     stats.gc_sys = levels.tables_sys_bytes + mark_queue_bytes_;
   });
   stats.heap_inuse = levels.inuse_bytes;
+  // Read one after the other: what was swept in between is not in its spans any more.
+  stats.heap_alloc = std::min(stats.heap_alloc, stats.heap_inuse);
   stats.heap_idle = levels.idle_bytes;
   stats.heap_released = levels.released_bytes;
   stats.heap_sys = levels.inuse_bytes + levels.idle_bytes;
@@ -362,6 +406,21 @@ void Collector::fill(MemStats& stats) {
               stats.other_sys;
 }
 
+void Collector::fill(PacerStats& stats) {
+  native([&] {
+    const std::lock_guard guard(mutex_);
+    pacer_.fill(stats);
+  });
+}
+
+PacerStats read_pacer_stats() {
+  PacerStats stats;
+  Collector::instance().fill(stats);
+  return stats;
+}
+std::uint64_t assist_debt_bytes() noexcept { return Collector::instance().pacer().debt_bytes(); }
+bool gc_cpu_limited() noexcept { return Collector::instance().pacer().limited(); }
+
 MemStats read_mem_stats() {
   MemStats stats;
   Collector::instance().fill(stats);
@@ -371,25 +430,7 @@ MemStats read_mem_stats() {
 void configure(const CollectorOptions& options) { Collector::instance().configure(options); }
 void collect() { Collector::instance().collect(); }
 int set_percent(int percent) { return Collector::instance().set_percent(percent); }
-
-std::size_t free_os_memory() {
-  collect();
-  native([] { MarkQueue::instance().trim(0); });
-  std::size_t released = 0;
-  for (;;) {
-    heap::Span* run = nullptr;
-    {
-      const Section section;
-      run = heap::take_idle_run(0);
-    }
-    if (run == nullptr) return released;
-    // In no section: the thread can be stopped here, and nobody waits for the kernel.
-    heap::give_pages_back(run);
-    released += run->bytes();
-    const Section section;
-    heap::put_idle_run(run);
-  }
-}
+void set_procs(unsigned procs) { Collector::instance().set_procs(procs); }
 
 AllocCounts thread_alloc_counts() noexcept { return mutator()->counts(); }
 

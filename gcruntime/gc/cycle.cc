@@ -195,7 +195,7 @@ bool Cycle::mark_round(std::uint8_t phase, bool hold) {
   scan_parked(round);
   if (first) result_.stack_bytes = marker_->stats().stack_words * sizeof(std::uintptr_t);
   marker_->stop();
-  Marking::instance().drain(*marker_, options_.hurry || !first, options_.share,
+  Marking::instance().drain(*marker_, options_.hurry || held != 0, options_.share,
                             options_.share_argument);
   if (held != 0) world.release_held();
   // What came after the walk was scanned in this round before; it is only looked at once more [gc.shared].

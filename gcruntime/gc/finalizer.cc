@@ -29,6 +29,7 @@
 #include <utility>
 
 #include "gcruntime/gc/marker.h"
+#include "gcruntime/gc/memory_wait.h"
 #include "gcruntime/gc/mutator.h"
 #include "gcruntime/os/reserved_memory.h"
 
@@ -249,6 +250,8 @@ class FinalizerThread {
   [[noreturn]] void run() {
     ::pthread_setname_np(::pthread_self(), "tailrace-final");
     const ThreadScope scope;
+    // What it releases may be what others wait for, and what escapes from it stops the program.
+    const MemoryReserve reserve;
     for (;;) {
       native([this] {
         std::unique_lock lock(mutex_);

@@ -3,7 +3,8 @@
 //
 // T is described (BOOST_DESCRIBE_STRUCT) or holds no pointers, and its destructor is trivial, or the type
 // opts in to a finalizer (finalizer.h). The result lives as long as something reaches it: a fiber's stack
-// or registers, a Member, a Root.
+// or registers, a Member, a Root. At the memory limit the calling fiber waits, so hold no std::mutex over it,
+// and MemoryLimitExceeded is thrown where waiting does not help (memory_limit.h).
 #pragma once
 
 #include <new>

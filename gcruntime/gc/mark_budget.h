@@ -1,9 +1,9 @@
-// How much time marking may take: a share of the processors since the cycle began, in slices. A pure
-// function of times; many threads may take slices at once.
+// How much CPU time marking may take beside assists: a share of the processors since the cycle began, in
+// slices. A pure function of times; many threads may take slices at once.
 //
 // The share is a quarter of max-procs (Go's). Where allocation has passed the heap's goal before marking
-// ends it is a half, and near the backstop, at which allocation waits, all of it: marking early costs
-// less than waiting late.
+// ends, assists and all, it is a half, and near the backstop, at which allocation waits, all of it: marking
+// early costs less than waiting late.
 #pragma once
 
 #include <algorithm>
@@ -42,6 +42,12 @@ class MarkBudget {
     const std::int64_t spent = spent_ns_.load(std::memory_order_relaxed);
     const std::int64_t most = spent + kSliceNs * procs;
     earned_ns_.store(std::min(earned_ns_.load(std::memory_order_relaxed) + earned, most),
+                     std::memory_order_relaxed);
+  }
+  // By the collector's thread: a slice is allowed now, whatever was spent.
+  void advance() noexcept {
+    const std::int64_t least = spent_ns_.load(std::memory_order_relaxed) + kSliceNs;
+    earned_ns_.store(std::max(earned_ns_.load(std::memory_order_relaxed), least),
                      std::memory_order_relaxed);
   }
   bool allows() const noexcept {

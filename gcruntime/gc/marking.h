@@ -2,12 +2,13 @@
 //
 // The collector's thread marks while some worker has nothing to run, or where there are no workers; else
 // the workers do, in slices. Both within the budget, except where somebody waits for the cycle (collect(),
-// or allocation at the backstop) or a late round has little left.
+// or allocation at the backstop), or is held. Threads that allocate mark beside that, as the ledger asks.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 
+#include "gcruntime/gc/assist_ledger.h"
 #include "gcruntime/gc/mark_budget.h"
 #include "gcruntime/gc/marker.h"
 
@@ -24,7 +25,11 @@ class Marking {
   };
   void begin(const Limits& limits, std::int64_t now_ns) noexcept;
   // Marks until nothing is grey; `marker` is the caller's. `share` tells what the budget is now.
-  using Share = double (*)(void* argument);
+  struct Pace {
+    double share = MarkBudget::kShare;
+    bool hurry = false;  // somebody waits for the cycle
+  };
+  using Share = Pace (*)(void* argument);
   void drain(Marker& marker, bool hurry, Share share, void* argument) noexcept;
   // No slice is under way or begins when it returns, and the figures are complete.
   void end() noexcept;
@@ -38,16 +43,27 @@ class Marking {
   }
   std::int64_t workers_ns() const noexcept { return workers_ns_.load(std::memory_order_relaxed); }
   std::int64_t assist_ns() const noexcept { return assist_ns_.load(std::memory_order_relaxed); }
+  // CPU time, like these, of the collector's thread in drain().
+  std::int64_t own_ns() const noexcept { return own_ns_; }
+
+  // What allocation owes in this cycle; whoever scans enters it. The collector begins it, before begin().
+  AssistLedger& ledger() noexcept { return ledger_; }
 
   // --- Any attached thread, in no section. ---
-  // Marks for at most a slice, beyond the budget if `assist`. Returns the ns that it took.
-  std::int64_t slice(bool assist) noexcept;
+  // Marks for at most that long, which is a slice at the most. An assist is beside the budget; it is noted
+  // as a hold, and for the fiber. Returns the ns that it took.
+  std::int64_t slice(bool assist, std::int64_t most_ns = MarkBudget::kSliceNs) noexcept;
 
  private:
   void note(const Marker& marker) noexcept;
+  void enter_work(const Marker& marker) noexcept;
 
   Limits limits_;
   MarkBudget budget_;
+  AssistLedger ledger_;
+  // The collector's thread's alone: of its marker, what has been entered.
+  std::uint64_t entered_work_ = 0;
+  std::int64_t own_ns_ = 0;
   // Slices under way. Seq_cst with mark_wanted: who begins one after end() sees that none is wanted.
   std::atomic<unsigned> slices_{0};
   // Relaxed: advice and sums; read when no slice is under way.

@@ -15,12 +15,14 @@ struct MemStats {
   std::uint64_t total_alloc = 0;  // bytes allocated since start, freed ones included
   std::uint64_t mallocs = 0;      // objects allocated since start
   std::uint64_t frees = 0;        // objects freed since start; mallocs - frees = heap_objects
-  std::uint64_t heap_alloc = 0;   // bytes in objects: live ones and those not yet swept
+  // Bytes in objects: live ones and those not yet swept. At most heap_inuse.
+  std::uint64_t heap_alloc = 0;
   std::uint64_t heap_objects = 0;
-  std::uint64_t heap_sys = 0;       // = heap_inuse + heap_idle
-  std::uint64_t heap_inuse = 0;     // bytes in spans that hold objects
-  std::uint64_t heap_idle = 0;      // bytes in free spans, released ones included
-  std::uint64_t heap_released = 0;  // of heap_idle: given back to the OS
+  std::uint64_t heap_sys = 0;    // = heap_inuse + heap_idle
+  std::uint64_t heap_inuse = 0;  // bytes in spans that hold objects
+  // Bytes in free spans: retained ones, which cost memory and no page fault, and released ones.
+  std::uint64_t heap_idle = 0;
+  std::uint64_t heap_released = 0;  // of heap_idle: given back to the OS, or never touched
   std::uint64_t stack_inuse = 0;    // resident estimate of fiber stacks in use
   std::uint64_t stack_sys = 0;      // the same and cached stacks
   std::uint64_t mspan_inuse = 0;    // span records in use
@@ -39,6 +41,10 @@ struct MemStats {
   double gc_cpu_fraction = 0;        // of the CPU time that was available since start
   std::uint64_t gc_cpu_ns = 0;
   int gc_percent = 100;  // -1: off
+  unsigned procs = 1;    // worker threads
+  // What may be allocated a second so that marking, with its quarter of the processors, still ends before
+  // the goal: by the last cycles' rate of marking. 0: not known yet; infinite: there is no goal.
+  double sustainable_alloc_bytes_per_second = 0;
   std::uint64_t memory_limit = UINT64_MAX;
 
   // One entry a cycle: its longest hold in ns; the newest 256 in no order, pause_count of them valid.

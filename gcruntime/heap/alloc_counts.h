@@ -1,4 +1,4 @@
-// What one thread or fiber has allocated.
+// What one thread or fiber has allocated, and how long it has marked for that.
 #pragma once
 
 #include <atomic>
@@ -12,14 +12,15 @@ struct AllocCounts {
   std::uint64_t objects = 0;
   std::uint64_t large_bytes = 0;  // objects over 32 KiB, whole pages
   std::uint64_t large_objects = 0;
+  std::uint64_t assist_ns = 0;  // of marking that its allocation was asked for
 
   friend AllocCounts operator-(const AllocCounts& a, const AllocCounts& b) {
     return {a.bytes - b.bytes, a.objects - b.objects, a.large_bytes - b.large_bytes,
-            a.large_objects - b.large_objects};
+            a.large_objects - b.large_objects, a.assist_ns - b.assist_ns};
   }
   friend AllocCounts operator+(const AllocCounts& a, const AllocCounts& b) {
     return {a.bytes + b.bytes, a.objects + b.objects, a.large_bytes + b.large_bytes,
-            a.large_objects + b.large_objects};
+            a.large_objects + b.large_objects, a.assist_ns + b.assist_ns};
   }
 };
 
@@ -39,7 +40,7 @@ inline AllocCounts read_counts(AllocCounts& counts) noexcept {
     return std::atomic_ref<std::uint64_t>(count).load(std::memory_order_relaxed);
   };
   return {read(counts.bytes), read(counts.objects), read(counts.large_bytes),
-          read(counts.large_objects)};
+          read(counts.large_objects), read(counts.assist_ns)};
 }
 
 }  // namespace tailrace::gc

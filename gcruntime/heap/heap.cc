@@ -27,10 +27,10 @@ constexpr std::size_t kSpansWhenTight = 64;
 constexpr std::size_t kPagesWhenTight = 256;
 constexpr std::size_t kLargeSpansACall = 64;
 
-Span* new_small_span(std::size_t size_class, bool noscan, std::uint32_t generation,
-                     bool may_grow) noexcept {
+Span* new_small_span(std::size_t size_class, bool noscan, std::uint32_t generation, bool may_grow,
+                     Allowance* allowance) noexcept {
   const std::size_t pages = kSizeClassTable[size_class].pages;
-  Span* span = allocate_pages(SpanState::kSmall, pages, may_grow);
+  Span* span = allocate_pages(SpanState::kSmall, pages, may_grow, allowance);
   if (span == nullptr) return nullptr;
   span->size_class = static_cast<std::uint8_t>(size_class);
   span->noscan = noscan;
@@ -74,12 +74,12 @@ void check_generation(const WorkerCache& cache, bool black) noexcept {
 
 // In the order of [heap.crowded], with what is still unswept taken for what it will be. The span that is used
 // up, if any, goes back.
-Span* acquire_span(const WorkerCache& cache, Span* used_up, std::size_t size_class,
-                   bool noscan) noexcept {
+Span* acquire_span(const WorkerCache& cache, Span* used_up, std::size_t size_class, bool noscan,
+                   Allowance* allowance) noexcept {
   ClassLists& lists = lists_of(size_class, noscan);
   const std::uint32_t generation = cache.generation;
   const auto fresh = [&](bool may_grow) {
-    return new_small_span(size_class, noscan, generation, may_grow);
+    return new_small_span(size_class, noscan, generation, may_grow, allowance);
   };
   if (Span* span = lists.take_sparse(generation, used_up)) return span;
   const bool sweeping = sweep_under_way();
@@ -103,18 +103,13 @@ Span* acquire_span(const WorkerCache& cache, Span* used_up, std::size_t size_cla
     if (Span* span = lists.take_crowded(generation)) return span;
     if (Span* span = fresh(false)) return span;
   }
-  if (Span* span = fresh(true)) return span;
-  // No memory: for whatever the sweep still finds it is worth its time.
-  sweep_rest();
-  if (Span* span = lists.take_sparse(generation)) return span;
-  if (Span* span = lists.take_crowded(generation)) return span;
   return fresh(true);
 }
 
 }  // namespace
 
-bool refill(WorkerCache& cache, CacheSlot& slot, std::size_t size_class, bool noscan,
-            bool black) noexcept {
+bool refill(WorkerCache& cache, CacheSlot& slot, std::size_t size_class, bool noscan, bool black,
+            Allowance* allowance) noexcept {
   check_generation(cache, black);
   const std::size_t words = slot_words(size_class);
   for (;;) {
@@ -138,7 +133,7 @@ bool refill(WorkerCache& cache, CacheSlot& slot, std::size_t size_class, bool no
         return true;
       }
     }
-    slot.span = acquire_span(cache, slot.span, size_class, noscan);
+    slot.span = acquire_span(cache, slot.span, size_class, noscan, allowance);
     slot.next_word = 0;
     if (slot.span == nullptr) return false;
   }
@@ -155,7 +150,7 @@ void blacken_cache(WorkerCache& cache) noexcept {
 }
 
 Span* allocate_large_span(WorkerCache& cache, std::size_t bytes, bool noscan, bool& fresh,
-                          bool black) noexcept {
+                          bool black, Allowance* allowance) noexcept {
   check_generation(cache, black);
   if (bytes > page_map.large_bytes) return nullptr;
   const std::size_t pages = (bytes + kPageBytes - 1) / kPageBytes;
@@ -164,10 +159,8 @@ Span* allocate_large_span(WorkerCache& cache, std::size_t bytes, bool noscan, bo
     span = allocate_pages(SpanState::kLarge, pages, /*may_grow=*/false);
     if (span == nullptr) sweep_large_for(pages, kLargeSpansACall);
   }
-  if (span == nullptr) span = allocate_pages(SpanState::kLarge, pages, /*may_grow=*/true);
-  if (span == nullptr && sweep_under_way()) {
-    sweep_rest();
-    span = allocate_pages(SpanState::kLarge, pages, /*may_grow=*/true);
+  if (span == nullptr) {
+    span = allocate_pages(SpanState::kLarge, pages, /*may_grow=*/true, allowance);
   }
   if (span == nullptr) return nullptr;
   fresh = span->zeroed;

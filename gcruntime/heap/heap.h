@@ -19,10 +19,20 @@ namespace tailrace::heap {
 
 struct Span;
 
-// Takes the next word or the next span for a slot of the cache, and sweeps for it if need be. `black`: the
-// word's free slots are marked before any of them is handed out. False: no memory. Section.
-bool refill(WorkerCache& cache, CacheSlot& slot, std::size_t size_class, bool noscan,
-            bool black) noexcept;
+// No page is taken from the kernel that would bring resident_bytes() over that; UINT64_MAX: none is refused.
+// Any thread.
+void set_resident_ceiling(std::uint64_t bytes) noexcept;
+// Of one attempt to take pages: by how much it may pass the ceiling, and whether that is what it met.
+struct Allowance {
+  std::uint64_t over_bytes = 0;
+  bool refused = false;
+};
+
+// Takes the next word or the next span for a slot of the cache, and sweeps a little for it if need be. `black`:
+// the word's free slots are marked before any of them is handed out. False: no memory, or none within the
+// allowance; while a sweep is under way the next attempt may succeed. Section.
+bool refill(WorkerCache& cache, CacheSlot& slot, std::size_t size_class, bool noscan, bool black,
+            Allowance* allowance = nullptr) noexcept;
 
 // Marks what is free of the words at hand: the thread's objects are black from here on. Its own thread, or
 // the collector for it. Section.
@@ -60,7 +70,7 @@ TAILRACE_ALWAYS_INLINE void zero_slot(std::uint64_t* words, std::size_t bytes) {
 // `fresh` tells that its memory is zero already. Its allocation bit is not set yet, its mark bit is if
 // `black`. The caller sets the allocation bit (release) in the same section.
 Span* allocate_large_span(WorkerCache& cache, std::size_t bytes, bool noscan, bool& fresh,
-                          bool black) noexcept;
+                          bool black, Allowance* allowance = nullptr) noexcept;
 
 // Empties the cache: its spans go back to their lists. In the answer to the handshake after a marking, before
 // the new generation is adopted; when the world is stopped; at the end of a thread. Section, or the
@@ -68,11 +78,13 @@ Span* allocate_large_span(WorkerCache& cache, std::size_t bytes, bool noscan, bo
 void return_cache(WorkerCache& cache) noexcept;
 
 // Giving free pages back to the OS, all but `keep_bytes`, piece by piece: take_idle_run takes a run of at
-// most 32 MiB out of circulation (null: done), give_pages_back (page_runs.h) hands its memory to the
-// kernel, put_idle_run puts the run back. Sections around the first and the last, not around the middle,
-// which may take a millisecond and which nobody else need wait for.
+// most a huge page out of circulation (null: done), give_pages_back (page_runs.h) hands its memory to the
+// kernel, put_idle_run puts the run back. No lock is held in between. Not by a thread that can be stopped
+// between the three (native scope, or not attached): who finds the range used up waits for it.
 Span* take_idle_run(std::size_t keep_bytes) noexcept;
 void put_idle_run(Span* run) noexcept;
+// Until what others have taken is back: some hundred microseconds. By who may call take_idle_run.
+void await_idle_runs() noexcept;
 
 // While no more than that is in spans memory is not tight: spans that are over half full are passed over
 // for fresh pages, because each slot taken from them costs a cold cache line. Any thread.
@@ -87,6 +99,10 @@ struct HeapLevels {
   std::uint64_t tables_sys_bytes = 0;
 };
 HeapLevels levels() noexcept;
+// In spans, or free and not given back, with the pages' tables and the spans' records; and of that what is
+// free. Any thread, in a section or not.
+std::uint64_t resident_bytes() noexcept;
+std::uint64_t idle_resident_bytes() noexcept;
 
 // The page numbers that walks of the whole heap need to visit: [0, small_end) and
 // [large_begin, large_end). They only grow. Section.

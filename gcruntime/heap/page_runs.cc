@@ -1,5 +1,6 @@
 #include "gcruntime/heap/page_runs.h"
 
+#include <algorithm>
 #include <new>
 
 #include "gcruntime/base/annotations.h"
@@ -57,41 +58,44 @@ void PageRuns::initialise(std::size_t first_page, std::size_t pages) noexcept {
   pages_ = pages;
 }
 
-void PageRuns::insert(Span* span) noexcept {
+Span* PageRuns::Lists::last_of_longest() const noexcept {
+  if (!lists_[0].empty()) return lists_[0].last();
+  for (std::size_t word = kShortLists / 64; word-- > 0;) {
+    if (occupied_[word] == 0) continue;
+    return lists_[word * 64 + static_cast<std::size_t>(std::bit_width(occupied_[word])) - 1].last();
+  }
+  return nullptr;
+}
+
+void PageRuns::insert(Span* span, bool old) noexcept {
   const std::size_t first = page_of(span->start);
   set_span(first, span);
   set_span(first + span->pages - 1, span);
-  // Resident runs stand first in each list: they cost no page fault.
-  const std::size_t index = list_of(span->pages);
-  SpanList& list = lists_[index];
-  span->zeroed ? list.push_back(span) : list.push_front(span);
-  occupied_[index / 64] |= std::uint64_t{1} << index % 64;
+  lists_for(span->zeroed).insert(span, /*first=*/!span->zeroed && !old);
   free_ += span->pages;
   if (span->zeroed) free_zeroed_ += span->pages;
 }
 
 void PageRuns::remove(Span* span) noexcept {
-  const std::size_t index = list_of(span->pages);
-  lists_[index].remove(span);
-  if (lists_[index].first() == nullptr) {
-    occupied_[index / 64] &= ~(std::uint64_t{1} << index % 64);
-  }
+  lists_for(span->zeroed).remove(span);
   free_ -= span->pages;
   if (span->zeroed) free_zeroed_ -= span->pages;
 }
 
+// Of two runs that fit equally well the resident one: it costs no page fault.
 Span* PageRuns::take_fitting(std::size_t pages, bool zeroed_too) noexcept {
   if (pages < kShortLists) {
-    for (std::size_t length = occupied_from(pages); length < kShortLists;
-         length = length + 1 < kShortLists ? occupied_from(length + 1) : kShortLists) {
-      Span* span = lists_[length].first();
-      if (zeroed_too || !span->zeroed) return span;
-    }
+    const std::size_t resident = resident_lists_.occupied_from(pages);
+    const std::size_t zeroed = zeroed_too ? zeroed_lists_.occupied_from(pages) : kShortLists;
+    const std::size_t length = std::min(resident, zeroed);
+    if (length < kShortLists) return lists_for(zeroed < resident).of(length).first();
   }
   Span* best = nullptr;
-  for (Span* span = lists_[0].first(); span != nullptr; span = span->next) {
-    if (span->zeroed && !zeroed_too) break;
-    if (span->pages >= pages && (best == nullptr || span->pages < best->pages)) best = span;
+  for (const bool zeroed : {false, true}) {
+    if (zeroed && !zeroed_too) break;
+    for (Span* span = lists_for(zeroed).longest().first(); span != nullptr; span = span->next) {
+      if (span->pages >= pages && (best == nullptr || span->pages < best->pages)) best = span;
+    }
   }
   return best;
 }
@@ -120,39 +124,81 @@ bool PageRuns::grow(std::size_t pages) noexcept {
   return true;
 }
 
+// The range is used up: free neighbours, resident and zeroed ones together, that are long enough; null: there
+// are none. The run counts as resident, for it is to be zeroed and used.
+Span* PageRuns::join(std::size_t pages) noexcept {
+  const std::size_t limit = first_ + grown_;
+  for (std::size_t begin = first_; begin < limit;) {
+    std::size_t end = begin;
+    while (end < limit && end - begin < pages) {
+      const Span* span = span_of_page(end);
+      if (span->state != SpanState::kFree) break;
+      end += span->pages;
+    }
+    if (end - begin < pages) {
+      begin = end < limit ? end + span_of_page(end)->pages : limit;
+      continue;
+    }
+    Span* joined = span_of_page(begin);
+    remove(joined);
+    while (page_of(joined->start) + joined->pages < end) {
+      Span* next = span_of_page(page_of(joined->start) + joined->pages);
+      remove(next);
+      joined->pages += next->pages;
+      free_span_record(next);
+    }
+    joined->zeroed = false;
+    insert(joined);
+    return joined;
+  }
+  return nullptr;
+}
+
 Span* PageRuns::allocate(std::size_t pages, SpanState state, bool may_grow) noexcept {
   Span* span = take_fitting(pages, may_grow);
   if (span == nullptr) {
-    if (!may_grow || !grow(pages)) return nullptr;
-    span = take_fitting(pages, true);
+    if (!may_grow) return nullptr;
+    span = grow(pages) ? take_fitting(pages, true) : join(pages);
   }
-  if (span == nullptr || cut(span, pages) == nullptr) return nullptr;
+  if (span == nullptr || cut(span, 0, pages, /*rest_is_old=*/false) == nullptr) return nullptr;
   span->state = state;
   const std::size_t first = page_of(span->start);
   for (std::size_t page = first; page < first + pages; ++page) set_span(page, span);
   return span;
 }
 
-// Takes a free run off its list, cut to that many pages; null if there is no memory for the rest's record.
-Span* PageRuns::cut(Span* span, std::size_t pages) noexcept {
-  Span* rest = nullptr;
-  if (span->pages > pages) {
-    rest = allocate_span_record();
-    if (rest == nullptr) return nullptr;
+// Takes a free run off its list, cut to `pages` after the first `skip`; null if there is no memory for the
+// rests' records.
+Span* PageRuns::cut(Span* span, std::size_t skip, std::size_t pages, bool rest_is_old) noexcept {
+  const std::size_t begins[] = {0, skip + pages};
+  const std::size_t lengths[] = {skip, span->pages - skip - pages};
+  Span* rests[2] = {};
+  for (int i = 0; i < 2; ++i) {
+    if (lengths[i] == 0) continue;
+    rests[i] = allocate_span_record();
+    if (rests[i] != nullptr) continue;
+    if (rests[0] != nullptr) free_span_record(rests[0]);
+    return nullptr;
   }
   remove(span);
-  if (rest != nullptr) {
-    rest->start = span->start + pages * kPageBytes;
-    rest->pages = static_cast<std::uint32_t>(span->pages - pages);
-    rest->zeroed = span->zeroed;
-    span->pages = static_cast<std::uint32_t>(pages);
-    insert(rest);
+  for (int i = 0; i < 2; ++i) {
+    if (rests[i] == nullptr) continue;
+    rests[i]->start = span->start + begins[i] * kPageBytes;
+    rests[i]->pages = static_cast<std::uint32_t>(lengths[i]);
+    rests[i]->zeroed = span->zeroed;
+    insert(rests[i], rest_is_old);
   }
+  span->start += skip * kPageBytes;
+  span->pages = static_cast<std::uint32_t>(pages);
   return span;
 }
 
 void PageRuns::free(Span* span) noexcept { put(span, false); }
-void PageRuns::put_zeroed(Span* span) noexcept { put(span, true); }
+const Span* PageRuns::put_zeroed(Span* span) noexcept {
+  releasing_ -= span->pages;
+  put(span, true);
+  return span;
+}
 
 // No two free neighbours are both zeroed or both not: a range of runs given back one by one is one run
 // again, or it would fall to pieces that no large object fits.
@@ -177,21 +223,35 @@ void PageRuns::put(Span* span, bool zeroed) noexcept {
   insert(span);
 }
 
-Span* PageRuns::take_resident(std::size_t keep_bytes) noexcept {
-  if ((free_ - free_zeroed_) * kPageBytes <= keep_bytes) return nullptr;
-  for (std::size_t i = 0; i < kShortLists; ++i) {
-    const std::size_t list = (kShortLists - i) % kShortLists;  // 0 (the longest), 127, 126, ...
-    for (Span* span = lists_[list].first(); span != nullptr; span = span->next) {
-      if (span->zeroed) continue;
-      if (cut(span, span->pages < kReleasePages ? span->pages : kReleasePages) == nullptr)
-        return nullptr;
-      span->state = SpanState::kReleasing;
-      set_span(page_of(span->start), span);
-      set_span(page_of(span->start) + span->pages - 1, span);
-      return span;
-    }
+// The last huge page that a run holds whole: what is left of the run stands before it, where the next
+// allocation cuts.
+Span* PageRuns::cut_whole() noexcept {
+  std::size_t looks = 0;
+  for (Span* span = resident_lists_.longest().last(); span != nullptr && looks < kWholeLooks;
+       span = span->previous, ++looks) {
+    const std::size_t begin = page_of(span->start);
+    const std::size_t end = (begin + span->pages) / kReleasePages * kReleasePages;
+    if (end < begin + kReleasePages) continue;
+    return cut(span, end - kReleasePages - begin, kReleasePages, /*rest_is_old=*/true);
   }
   return nullptr;
+}
+
+Span* PageRuns::take_resident(std::size_t keep_bytes, bool whole) noexcept {
+  if (free_resident_pages() * kPageBytes <= keep_bytes) return nullptr;
+  Span* piece = cut_whole();
+  if (piece == nullptr && !whole) {
+    Span* span = resident_lists_.last_of_longest();
+    if (span == nullptr) return nullptr;
+    const std::size_t pages = std::min<std::size_t>(span->pages, kReleasePages);
+    piece = cut(span, span->pages - pages, pages, /*rest_is_old=*/true);
+  }
+  if (piece == nullptr) return nullptr;
+  piece->state = SpanState::kReleasing;
+  set_span(page_of(piece->start), piece);
+  set_span(page_of(piece->start) + piece->pages - 1, piece);
+  releasing_ += piece->pages;
+  return piece;
 }
 
 std::size_t PageRuns::release(std::size_t keep_bytes) noexcept {

@@ -156,6 +156,92 @@ TEST_F(PageRunsTest, ReleasedNeighboursMerge) {
   EXPECT_EQ(all->pages, kPages);
 }
 
+// Whole huge pages, of the run that has been free the longest, and from its end; then the longest runs.
+TEST_F(PageRunsTest, HugePagesAreGivenBackWholeAndTheOldestFirst) {
+  use_all_once();
+  constexpr std::size_t kHuge = PageRuns::kReleasePages;
+  std::vector<Span*> runs;
+  for (const std::size_t pages : {2 * kHuge + 100, std::size_t{300}, 3 * kHuge, std::size_t{60}}) {
+    runs.push_back(take_used(pages));
+    take_used(1);  // apart
+  }
+  take_used(runs_.free_pages());
+  const std::uintptr_t first_end = runs[0]->start + runs[0]->bytes();
+  const std::uintptr_t short_start = runs[1]->start;
+  const std::uintptr_t third_end = runs[2]->start + runs[2]->bytes();
+  for (Span* run : runs) runs_.free(run);
+  const auto huge_before = [](std::uintptr_t end) {
+    return end / os::kHugePageBytes * os::kHugePageBytes - os::kHugePageBytes;
+  };
+  const auto expect_piece = [&](std::uintptr_t start, std::size_t pages) {
+    Span* piece = runs_.take_resident(0);
+    ASSERT_NE(piece, nullptr);
+    EXPECT_EQ(piece->start, start);
+    EXPECT_EQ(piece->pages, pages);
+    EXPECT_EQ(runs_.releasing_pages(), pages);
+    runs_.put_zeroed(piece);
+  };
+  expect_piece(huge_before(first_end), kHuge);
+  expect_piece(huge_before(first_end) - os::kHugePageBytes, kHuge);
+  // Nothing whole is left of the first; the second holds none, the third two.
+  expect_piece(huge_before(third_end), kHuge);
+  expect_piece(huge_before(third_end) - os::kHugePageBytes, kHuge);
+  EXPECT_EQ(runs_.take_resident(0, /*whole=*/true), nullptr);
+  std::size_t last = SIZE_MAX;
+  bool short_seen = false;
+  while (Span* piece = runs_.take_resident(0)) {
+    const bool is_short =
+        piece->start >= short_start && piece->start < short_start + 300 * kPageBytes;
+    short_seen |= is_short;
+    EXPECT_TRUE(piece->pages <= last || last >= 128) << "longest first";
+    last = piece->pages;
+    runs_.put_zeroed(piece);
+  }
+  EXPECT_TRUE(short_seen);
+  EXPECT_EQ(runs_.free_resident_pages(), 0u);
+  EXPECT_EQ(runs_.releasing_pages(), 0u);
+}
+
+// While the kernel works on a piece it is neither free nor in use, and its neighbours do not merge with it.
+TEST_F(PageRunsTest, APieceOnItsWayIsNobodys) {
+  use_all_once();
+  Span* piece = runs_.take_resident(0);
+  ASSERT_NE(piece, nullptr);
+  EXPECT_EQ(runs_.free_pages() + runs_.releasing_pages(), kPages);
+  EXPECT_EQ(runs_.used_pages(), 0u);
+  EXPECT_EQ(take(kPages), nullptr);
+  Span* rest = take(kPages - piece->pages);
+  ASSERT_NE(rest, nullptr);
+  EXPECT_EQ(take(1), nullptr);
+  runs_.free(rest);
+  give_pages_back(piece);
+  runs_.put_zeroed(piece);
+  // The range is used up, and free in two kinds of runs: who needs both gets them as one.
+  Span* all = take(kPages);
+  ASSERT_NE(all, nullptr);
+  EXPECT_FALSE(all->zeroed);
+  EXPECT_EQ(runs_.free_pages(), 0u);
+  EXPECT_EQ(runs_.free_zeroed_pages(), 0u);
+}
+
+TEST_F(PageRunsTest, FreeNeighboursOfBothKindsAreJoinedWhenNothingElseFits) {
+  use_all_once();
+  std::vector<Span*> spans;
+  for (int i = 0; i < 64; ++i) spans.push_back(take_used(64));
+  // Free from 10 to 20, every other one given back; a longer run would have to go over 20.
+  for (std::size_t i = 10; i < 20; i += 2) runs_.free(spans[i]);
+  runs_.release(0);
+  for (std::size_t i = 11; i < 20; i += 2) runs_.free(spans[i]);
+  EXPECT_EQ(take(64 * 10 + 1), nullptr);
+  EXPECT_EQ(take_used(65), nullptr) << "one that must not grow takes what is resident only";
+  Span* joined = take(64 * 5);
+  ASSERT_NE(joined, nullptr);
+  EXPECT_EQ(joined->start, spans[9]->start + 64 * kPageBytes);
+  EXPECT_FALSE(joined->zeroed);
+  EXPECT_NE(take(64 * 5), nullptr);
+  EXPECT_EQ(runs_.free_pages(), 0u);
+}
+
 // Against a table of which page is whose.
 TEST_F(PageRunsTest, RandomChurnAgreesWithATable) {
   const std::uint64_t seed = base::test_seed();

@@ -1,11 +1,15 @@
 // The reservation, its tables and its free pages; and the way from an address to its slot.
 #include "gcruntime/heap/pages.h"
 
+#include <sched.h>
+
+#include <algorithm>
 #include <mutex>
 
 #include "gcruntime/base/check.h"
 #include "gcruntime/base/spin_lock.h"
 #include "gcruntime/heap/heap.h"
+#include "gcruntime/heap/huge_pages.h"
 #include "gcruntime/heap/page_map.h"
 #include "gcruntime/heap/page_runs.h"
 #include "gcruntime/os/reserved_memory.h"
@@ -28,7 +32,43 @@ constexpr std::size_t kSmallestReservationBytes = std::size_t{256} << 20;
 base::SpinLock page_lock;  // guards the two PageRuns, and the span records
 PageRuns small_runs;
 PageRuns large_runs;
+// Pieces taken and put back; under the page lock.
+std::uint64_t releases_begun = 0;
+std::uint64_t releases_ended = 0;
+// Allocations that wait for what is on its way; under the page lock.
+std::size_t waiting = 0;
 std::atomic<std::uint64_t> roomy_bytes{UINT64_MAX};
+// Relaxed, these three: figures; the two sums are written under the page lock.
+std::atomic<std::uint64_t> resident_ceiling{UINT64_MAX};
+std::atomic<std::uint64_t> resident_sum{0};
+std::atomic<std::uint64_t> idle_resident_sum{0};
+
+// Of the pages that were ever given out, whether they are resident or not.
+std::size_t table_bytes() noexcept {
+  return (small_runs.grown_pages() + large_runs.grown_pages()) * (4 + 8) +
+         small_runs.grown_pages() * sizeof(SlotBits);
+}
+
+// Under the page lock, after each change of the runs.
+void note_resident() noexcept {
+  std::size_t idle = 0;
+  std::size_t all = 0;
+  for (const PageRuns* runs : {&small_runs, &large_runs}) {
+    idle += runs->free_resident_pages();
+    all += runs->grown_pages() - runs->free_zeroed_pages();
+  }
+  idle_resident_sum.store(idle * kPageBytes, std::memory_order_relaxed);
+  resident_sum.store(all * kPageBytes + table_bytes() + span_record_sys_bytes(),
+                     std::memory_order_relaxed);
+}
+
+// Under the page lock.
+bool below_ceiling(std::size_t pages, const Allowance* allowance) noexcept {
+  const std::uint64_t ceiling = resident_ceiling.load(std::memory_order_relaxed);
+  const std::uint64_t over = allowance != nullptr ? allowance->over_bytes : 0;
+  const std::uint64_t after = resident_bytes() + pages * kPageBytes;
+  return after <= ceiling || after - ceiling <= over;
+}
 
 }  // namespace
 
@@ -67,10 +107,25 @@ void initialise() noexcept {
   static_cast<void>(done);
 }
 
-Span* allocate_pages(SpanState state, std::size_t pages, bool may_grow) noexcept {
+// [heap.release] Where the range is used up but for what is on its way to the kernel, that is waited for: a
+// piece takes some hundred microseconds, whoever has it can be stopped by nobody meanwhile, and no other is
+// taken while somebody waits.
+Span* allocate_pages(SpanState state, std::size_t pages, bool may_grow,
+                     Allowance* allowance) noexcept {
   PageRuns& runs = state == SpanState::kSmall ? small_runs : large_runs;
-  const std::lock_guard guard(page_lock);
-  return runs.allocate(pages, state, may_grow);
+  for (bool waits = false;; waits = true) {
+    {
+      const std::lock_guard guard(page_lock);
+      if (waits) --waiting;
+      const bool refused = may_grow && !below_ceiling(pages, allowance);
+      Span* span = runs.allocate(pages, state, may_grow && !refused);
+      if (span != nullptr) note_resident();
+      if (span == nullptr && refused && allowance != nullptr) allowance->refused = true;
+      if (span != nullptr || !may_grow || runs.releasing_pages() == 0) return span;
+      ++waiting;
+    }
+    ::sched_yield();
+  }
 }
 
 void free_pages(Span* span) noexcept {
@@ -79,12 +134,21 @@ void free_pages(Span* span) noexcept {
   PageRuns& runs = span->state == SpanState::kSmall ? small_runs : large_runs;
   const std::lock_guard guard(page_lock);
   runs.free(span);
+  note_resident();
 }
 
 bool roomy() noexcept {
   const std::lock_guard guard(page_lock);
   return (small_runs.used_pages() + large_runs.used_pages()) * kPageBytes <
          roomy_bytes.load(std::memory_order_relaxed);
+}
+
+std::uint64_t resident_bytes() noexcept { return resident_sum.load(std::memory_order_relaxed); }
+std::uint64_t idle_resident_bytes() noexcept {
+  return idle_resident_sum.load(std::memory_order_relaxed);
+}
+void set_resident_ceiling(std::uint64_t bytes) noexcept {
+  resident_ceiling.store(bytes, std::memory_order_relaxed);
 }
 
 void set_roomy_bytes(std::uint64_t bytes) noexcept {
@@ -136,25 +200,63 @@ GrownPages grown_pages() noexcept {
 
 Span* take_idle_run(std::size_t keep_bytes) noexcept {
   const std::lock_guard guard(page_lock);
-  Span* run = large_runs.take_resident(keep_bytes / 2);
-  return run != nullptr ? run : small_runs.take_resident(keep_bytes / 2);
+  const std::size_t idle = small_runs.free_resident_pages() + large_runs.free_resident_pages();
+  if (idle * kPageBytes <= keep_bytes || waiting != 0) return nullptr;
+  const bool more_small = small_runs.free_resident_pages() > large_runs.free_resident_pages();
+  PageRuns& more = more_small ? small_runs : large_runs;
+  PageRuns& less = more_small ? large_runs : small_runs;
+  Span* run = nullptr;
+  for (const bool whole : {true, false}) {
+    run = more.take_resident(0, whole);
+    if (run == nullptr) run = less.take_resident(0, whole);
+    if (run != nullptr) break;
+  }
+  if (run != nullptr) ++releases_begun;
+  note_resident();
+  return run;
 }
 
 void put_idle_run(Span* run) noexcept {
-  const std::lock_guard guard(page_lock);
-  (page_of(run->start) < large_runs.first_page() ? small_runs : large_runs).put_zeroed(run);
+  // The huge pages that it lies in, as far as they are given back now.
+  std::uintptr_t begin = run->start & ~(os::kHugePageBytes - 1);
+  std::uintptr_t end =
+      (run->start + run->bytes() + os::kHugePageBytes - 1) & ~(os::kHugePageBytes - 1);
+  {
+    const std::lock_guard guard(page_lock);
+    PageRuns& runs = page_of(run->start) < large_runs.first_page() ? small_runs : large_runs;
+    const Span* merged = runs.put_zeroed(run);
+    begin = std::max(begin, merged->start);
+    end = std::min(end, merged->start + merged->bytes());
+    note_resident();
+    ++releases_ended;
+  }
+  put_together(begin, end - begin);
+}
+
+void await_idle_runs() noexcept {
+  std::uint64_t wait_for = UINT64_MAX;
+  for (;;) {
+    {
+      const std::lock_guard guard(page_lock);
+      // As many as are on their way now; or none is.
+      wait_for = std::min(wait_for, releases_begun);
+      if (releases_ended >= wait_for) return;
+      if (small_runs.releasing_pages() + large_runs.releasing_pages() == 0) return;
+    }
+    ::sched_yield();
+  }
 }
 
 HeapLevels levels() noexcept {
   HeapLevels levels;
   const std::lock_guard guard(page_lock);
   for (const PageRuns* runs : {&small_runs, &large_runs}) {
-    levels.inuse_bytes += (runs->grown_pages() - runs->free_pages()) * kPageBytes;
-    levels.idle_bytes += runs->free_pages() * kPageBytes;
+    levels.inuse_bytes += runs->used_pages() * kPageBytes;
+    // What is on its way to the kernel is idle and not released yet.
+    levels.idle_bytes += (runs->free_pages() + runs->releasing_pages()) * kPageBytes;
     levels.released_bytes += runs->free_zeroed_pages() * kPageBytes;
-    levels.tables_sys_bytes += runs->grown_pages() * (4 + 8);
   }
-  levels.tables_sys_bytes += small_runs.grown_pages() * sizeof(SlotBits);
+  levels.tables_sys_bytes = table_bytes();
   levels.span_records = span_records_in_use();
   levels.span_record_sys_bytes = span_record_sys_bytes();
   return levels;

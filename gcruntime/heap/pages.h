@@ -11,9 +11,12 @@
 
 namespace tailrace::heap {
 
+struct Allowance;
+
 // A span in that state, in no cache and on no list; its page infos still say kFree. `may_grow` false: only
-// from memory that is resident. Null: no memory.
-Span* allocate_pages(SpanState state, std::size_t pages, bool may_grow) noexcept;
+// from memory that is resident. Null: no memory, or none below the ceiling, which `allowance` is told.
+Span* allocate_pages(SpanState state, std::size_t pages, bool may_grow,
+                     Allowance* allowance = nullptr) noexcept;
 
 // Its page infos become kFree before the runs get the pages: who finds the old info finds the old span's
 // record and bits, not the next one's [heap.sweep].

@@ -235,10 +235,6 @@ bool sweep_some(std::size_t pages) noexcept {
   return !swept();
 }
 
-void sweep_rest() noexcept {
-  if (sweep_under_way()) sweep_pages(SIZE_MAX);
-}
-
 Span* sweep_for_span(std::size_t size_class, bool noscan, std::size_t most, bool any) noexcept {
   ClassLists& lists = lists_of(size_class, noscan);
   Batch batch;

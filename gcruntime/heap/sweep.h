@@ -73,7 +73,5 @@ struct Span;
 Span* sweep_for_span(std::size_t size_class, bool noscan, std::size_t most, bool any) noexcept;
 // Sweeps large spans, at most that many, until that many pages came free.
 void sweep_large_for(std::size_t pages, std::size_t most) noexcept;
-// All that is left, but what others are sweeping.
-void sweep_rest() noexcept;
 
 }  // namespace tailrace::heap

@@ -44,4 +44,8 @@ void prefer_huge_pages(void* address, std::size_t bytes) noexcept {
   static_cast<void>(::madvise(address, bytes, MADV_HUGEPAGE));  // a hint; refusal changes nothing
 }
 
+bool avoid_huge_pages(void* address, std::size_t bytes) noexcept {
+  return ::madvise(address, bytes, MADV_NOHUGEPAGE) == 0 || errno == EINVAL;
+}
+
 }  // namespace tailrace::os

@@ -19,5 +19,8 @@ void release_reservation(void* address, std::size_t bytes) noexcept;
 void decommit_memory(void* address, std::size_t bytes) noexcept;
 // Asks for 2 MiB pages. Only a hint: kernels may be set to refuse.
 void prefer_huge_pages(void* address, std::size_t bytes) noexcept;
+// Asks for small pages only, and that what is not there stays away. False: refused, as when the process has
+// as many mappings as it may. True too where the kernel knows no huge pages.
+bool avoid_huge_pages(void* address, std::size_t bytes) noexcept;
 
 }  // namespace tailrace::os

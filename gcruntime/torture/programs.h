@@ -31,5 +31,6 @@ void windows(Run& run);
 void walker(Run& run);
 void tree_reverse(Run& run);
 void weak_references(Run& run);
+void limit(Run& run);
 
 }  // namespace tailrace::torture
