@@ -17,6 +17,7 @@ enum : std::size_t {
   kAllocBytes,
   kAllocObjects,
   kAllocTotal,
+  kAssist,
   kFamilies
 };
 // The order of a route's series in kAllocTotal.
@@ -48,6 +49,11 @@ std::vector<Family> http_families() {
                            "Memory allocated for requests, by where it came from.",
                            Kind::kCounter,
                            {}};
+  families[kAssist] = {
+      "tailrace_http_request_gc_assist_seconds_total",
+      "Marking that requests were asked for because they allocated during a cycle.",
+      Kind::kCounter,
+      {}};
   return families;
 }
 
@@ -230,6 +236,10 @@ void RouteInstruments::collect(std::span<Family> families) const {
     series.value = static_cast<double>(bytes);
     families[kAllocTotal].series.push_back(std::move(series));
   }
+  Series assist;
+  assist.labels = {{"route", route_}};
+  assist.value = static_cast<double>(assist_ns_.value()) / 1e9;
+  families[kAssist].series.push_back(std::move(assist));
 }
 
 HttpInstruments::HttpInstruments(Registry& registry)

@@ -66,6 +66,7 @@ struct RequestFacts {
   std::uint64_t heap_bytes = 0;
   std::uint64_t large_bytes = 0;
   std::uint64_t malloc_bytes = 0;
+  std::uint64_t assist_ns = 0;  // of marking that its allocation was asked for
 };
 
 class RouteInstruments final {
@@ -82,6 +83,8 @@ class RouteInstruments final {
   // Once for each request, when its reply is written. `shard` is current_shard(), taken since the
   // last suspension. Wait-free once the (method, status) was seen.
   void observe(const RequestFacts& facts, Shard shard) noexcept {
+    if (facts.assist_ns != 0) [[unlikely]]
+      assist_ns_.add(facts.assist_ns, shard);
     Word* const cells = child(facts.method, facts.status).of(shard);
     if (shard.common()) [[unlikely]] {
       observe_common(cells, facts);
@@ -187,6 +190,7 @@ class RouteInstruments final {
   Counter late_heap_;
   Counter late_large_;
   Counter late_malloc_;
+  Counter assist_ns_;
 };
 
 class HttpInstruments final {

@@ -58,7 +58,8 @@ TEST(HttpInstruments, OneRequestIsOneObservationEverywhere) {
                  .alloc_objects = 12,
                  .heap_bytes = 200,
                  .large_bytes = 40'000,
-                 .malloc_bytes = 77});
+                 .malloc_bytes = 77,
+                 .assist_ns = 1'500'000});
   const std::vector<Family> families = registry.gather();
   const Label on_route{"route", "/api/users/{id}"};
   const Labels three = {on_route, {"method", "get"}, {"code", "200"}};
@@ -96,6 +97,8 @@ TEST(HttpInstruments, OneRequestIsOneObservationEverywhere) {
   EXPECT_EQ(kind("heap"), 200);
   EXPECT_EQ(kind("large"), 40'000);
   EXPECT_EQ(kind("malloc"), 77);
+  EXPECT_EQ(series_of(families, "tailrace_http_request_gc_assist_seconds_total", {on_route})->value,
+            0.0015);
 }
 
 TEST(HttpInstruments, CodesAndMethodsAreApartAndAddUpByRoute) {

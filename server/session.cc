@@ -322,6 +322,7 @@ void Session::account(const Request& request, int status, std::size_t response_b
   facts.alloc_objects = allocated.objects + allocated.large_objects;
   facts.heap_bytes = allocated.bytes;
   facts.large_bytes = allocated.large_bytes;
+  facts.assist_ns = allocated.assist_ns;
   const Route* const route = request.route_;
   metrics::RouteInstruments& instruments =
       route != nullptr ? *route->instruments : service_.unmatched();

@@ -1,5 +1,10 @@
 // Long slices: counted, and reported with the name, the label and the stack of the culprit. The
 // scheduler's trace.
+#if defined(__GNUC__) && !defined(__clang__)
+// In <regex>, where sanitizers' code keeps g++ 12 from seeing what is initialised.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
 #include "gcruntime/fiber/monitor.h"
 
 #include <fcntl.h>
