@@ -119,6 +119,9 @@ class ScavengerTest : public testing::Test {
   int percent_;
 };
 
+// 300 MiB full of pointers: ThreadSanitizer keeps some hundred bytes for each word that an atomic operation
+// has touched.
+#if !TAILRACE_TSAN
 // The promise: a tenth over live and goal, in a number of steps that follows from the bytes.
 TEST_F(ScavengerTest, ResidentMemoryFallsBackAfterASpike) {
   SCOPED_TRACE("seed " + std::to_string(base::test_seed()));
@@ -145,7 +148,6 @@ TEST_F(ScavengerTest, ResidentMemoryFallsBackAfterASpike) {
   EXPECT_EQ(scavenge_all(), 0) << "and there it ends";
   for (Member<Blob>& blob : *kept) ASSERT_EQ(blob->block.back().get(), blob.get());
 }
-
 TEST_F(ScavengerTest, WhatTheGoalNeedsIsKept) {
   Root<Vector<Member<Blob>>> kept;
   spike(kept);
@@ -161,6 +163,7 @@ TEST_F(ScavengerTest, WhatTheGoalNeedsIsKept) {
   EXPECT_EQ(scavenge_all(), 0);
   EXPECT_EQ(read_scavenge_stats().released_bytes, before.released_bytes);
 }
+#endif
 
 TEST_F(ScavengerTest, WithoutAGoalNothingIsGivenBack) {
   set_percent(-1);
