@@ -105,7 +105,7 @@ class Scheduler {
   // are first wanted; a worker beyond the number takes up no fiber any more when the one it runs
   // suspends. Any thread; returns how many there are now, fewer if a thread cannot be had.
   // [fiber.bench]
-  unsigned set_active_workers(unsigned workers);
+  unsigned set_active_workers(unsigned count);
   Netpoll* netpoll() const noexcept;
   SchedulerStats stats() const noexcept;
   // At most `most` fibers that are alive: name, state, what they wait for. Any thread.

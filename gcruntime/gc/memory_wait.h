@@ -117,7 +117,7 @@ void note_new_limit() noexcept;
 
 // For memory_limit.cc.
 std::uint64_t live_at_limit() noexcept;
-void fill_waits(MemoryLimitStats& stats) noexcept;
+void fill_waits(MemoryLimitStats& into) noexcept;
 
 }  // namespace internal
 }  // namespace tailrace::gc

@@ -148,6 +148,7 @@ TEST_F(ScavengerTest, ResidentMemoryFallsBackAfterASpike) {
   EXPECT_EQ(scavenge_all(), 0) << "and there it ends";
   for (Member<Blob>& blob : *kept) ASSERT_EQ(blob->block.back().get(), blob.get());
 }
+
 TEST_F(ScavengerTest, WhatTheGoalNeedsIsKept) {
   Root<Vector<Member<Blob>>> kept;
   spike(kept);
@@ -254,20 +255,21 @@ int allocate_while_all_is_released() {
   if (::setrlimit(RLIMIT_AS, &limit) != 0) std::abort();
   const ThreadScope scope;
   set_percent(-1);
-  bool refused_last = false;
-  const auto allocate = [&](std::size_t bytes) {
+  // False: refused.
+  const auto allocate = [](std::size_t bytes) {
+    bool had = false;
     in_own_frame([&] {
       try {
         auto* object = static_cast<char*>(allocate_noscan(bytes));
         for (std::size_t at = 0; at < bytes; at += 4096) object[at] = 1;
-        refused_last = false;
+        had = true;
       } catch (const std::bad_alloc&) {
-        refused_last = true;
       }
     });
+    return had;
   };
   std::size_t bytes = 100 * kMebibyte;  // more than half of the range
-  for (allocate(bytes); refused_last; allocate(bytes)) bytes /= 2;
+  while (!allocate(bytes)) bytes /= 2;
   std::atomic<bool> stop{false};
   std::thread releaser([&] {
     while (!stop.load()) scavenge_now(SIZE_MAX);
@@ -275,8 +277,7 @@ int allocate_while_all_is_released() {
   int refused = 0;
   for (int i = 0; i < 100; ++i) {
     collect();  // the last one is free from here on
-    allocate(bytes);
-    refused += refused_last ? 1 : 0;
+    if (!allocate(bytes)) ++refused;
   }
   stop.store(true);
   test::join(releaser);

@@ -62,8 +62,8 @@ void use(Run& run, Shelf& shelf, std::int64_t& next_id, Random& random) {
     if (random.one_in(64)) pause(random);  // which makes garbage
     switch (random.below(8)) {
       case 0: {
-        const fiber::CancelScope context =
-            fiber::with_timeout(fiber::Context(), random.below(2'000'000));
+        const fiber::CancelScope context = fiber::with_timeout(
+            fiber::Context(), static_cast<std::int64_t>(random.below(2'000'000)));
         const fiber::MemoryWaitsUnder bounded(context);
         replace(place, next_id, random);
         break;
