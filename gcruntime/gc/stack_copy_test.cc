@@ -79,7 +79,10 @@ class DeepThread {
   TAILRACE_NOINLINE void stand() {
     volatile char bytes[kDeepBytes];
     bytes[0] = 0;
-    asm volatile("" : : "r"(bytes) : "memory");  // all of it: clang++ keeps only the bytes that are used
+    asm volatile(""
+                 :
+                 : "r"(bytes)
+                 : "memory");  // all of it: clang++ keeps only the bytes that are used
     state_.store(kDeep);
     native([this] { wait_until(kShallow); });
     bytes[1] = bytes[0];
