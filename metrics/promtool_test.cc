@@ -4,9 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <charconv>
-#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -17,9 +15,7 @@
 #include <string>
 
 #include "gcruntime/gc/collect.h"
-#include "gcruntime/gc/make.h"
 #include "gcruntime/gc/mutator.h"
-#include "gcruntime/gc/root.h"
 #include "metrics/exporter.h"
 #include "metrics/http_instruments.h"
 #include "metrics/names.h"
@@ -29,15 +25,8 @@
 namespace tailrace::metrics {
 namespace {
 
-struct Kept {
-  std::array<std::int64_t, 1000> words;
-};
-BOOST_DESCRIBE_STRUCT(Kept, (), (words))
-
 std::string full_scrape() {
   const gc::ThreadScope scope;
-  // A cycle that has nothing to mark does not tell how fast marking is.
-  const gc::Root<Kept> kept(gc::heap_make<Kept>());
   const int percent = gc::set_percent(100);
   gc::collect();  // what is known after a cycle only is there too
   Registry registry;

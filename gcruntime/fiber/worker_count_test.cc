@@ -5,9 +5,12 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <random>
+#include <string>
 #include <thread>
 #include <vector>
 
+#include "gcruntime/base/test_seed.h"
 #include "gcruntime/fiber/fake_netpoll.h"
 #include "gcruntime/fiber/fiber_fixture.h"
 
@@ -147,15 +150,13 @@ class Resizer {
  public:
   explicit Resizer(Scheduler& scheduler)
       : thread_([this, &scheduler] {
-          std::uint64_t random = 88172645463325252u;
+          std::mt19937_64 random(base::test_seed());
           // Relaxed: a flag for the test's end.
           while (!enough_.load(std::memory_order_relaxed)) {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            const unsigned wanted = 1 + static_cast<unsigned>(random % scheduler.workers());
+            const unsigned wanted = 1 + static_cast<unsigned>(random() % scheduler.workers());
             EXPECT_EQ(scheduler.set_active_workers(wanted), wanted);
-            std::this_thread::sleep_for(std::chrono::microseconds(random % 300));
+            // Changes that follow each other at once, and others between which fibers run.
+            for (std::uint64_t turns = random() % 64; turns > 0; --turns) std::this_thread::yield();
             ++changes_;
           }
         }) {}
@@ -187,6 +188,7 @@ bool all_at_once(Scheduler& scheduler, unsigned count) {
 }
 
 TEST_P(WorkerCountTest, NothingIsLostWhileTheNumberChanges) {
+  SCOPED_TRACE("seed " + std::to_string(base::test_seed()));
   SchedulerOptions options;
   options.perturb_seed = 815 + workers();
   Scheduler& own = start(options);
@@ -216,6 +218,7 @@ TEST_P(WorkerCountTest, NothingIsLostWhileTheNumberChanges) {
 }
 
 TEST_P(WorkerCountTest, NoWakeIsLostWhileTheNumberChanges) {
+  SCOPED_TRACE("seed " + std::to_string(base::test_seed()));
   Scheduler& own = start();
   Resizer resizer(own);
   for (int round = 0; round < 500; ++round) {

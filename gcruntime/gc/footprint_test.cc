@@ -1,12 +1,10 @@
 // What the heap takes from the system and gives back: large objects that come and go, a spike, a heap with
 // holes. By our own levels, and by the kernel's count where no sanitizer has a share in it.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <cstdio>
 #include <random>
 #include <string>
 
@@ -15,6 +13,7 @@
 #include "gcruntime/gc/collect.h"
 #include "gcruntime/gc/make.h"
 #include "gcruntime/gc/root.h"
+#include "gcruntime/gc/test_resident_memory.h"
 #include "gcruntime/gc/test_support.h"
 #include "gcruntime/gc/vector.h"
 
@@ -23,6 +22,7 @@ namespace {
 
 using test::in_own_frame;
 using test::Node;
+using test::resident_bytes;
 
 constexpr std::uint64_t kMebibyte = std::uint64_t{1} << 20;
 
@@ -37,23 +37,6 @@ Holder* make_holder(std::size_t bytes) {
   holder->block.reserve(bytes / sizeof(Member<Holder>));
   holder->block.push_back(holder);
   return holder;
-}
-
-// Without what is mapped from files, which stays or goes as the page cache likes. 0: not to be had, or not
-// ours alone.
-std::uint64_t resident_bytes() {
-#if TAILRACE_ASAN || TAILRACE_TSAN || defined(TAILRACE_VERIFY)
-  return 0;
-#else
-  unsigned long long pages = 0;
-  unsigned long long resident = 0;
-  unsigned long long shared = 0;
-  std::FILE* file = std::fopen("/proc/self/statm", "re");
-  if (file == nullptr) return 0;
-  if (std::fscanf(file, "%llu %llu %llu", &pages, &resident, &shared) != 3) resident = shared;
-  std::fclose(file);
-  return (resident - shared) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-#endif
 }
 
 std::uint64_t held_bytes() {

@@ -4,18 +4,23 @@
 // note_mark_rate: the collector's thread. mark_bytes_per_cpu_second: any thread.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 
 namespace tailrace::gc {
 
+// A cycle that finds less than that is all handshakes, and counts as work of so many bytes: what it takes is
+// known also where nothing is alive.
+inline constexpr std::uint64_t kLeastWorkBytes = 1000;
+
 class MarkRateWindow {
  public:
   // One cycle. One whose time is not known (it stopped the world) does not count.
   void note(std::uint64_t marked_bytes, std::uint64_t mark_cpu_ns) noexcept {
     if (mark_cpu_ns == 0) return;
-    cycles_[next_++ % kCycles] = {marked_bytes, mark_cpu_ns};
+    cycles_[next_++ % kCycles] = {std::max(marked_bytes, kLeastWorkBytes), mark_cpu_ns};
   }
   // 0: no cycle yet.
   double bytes_per_cpu_second() const noexcept {

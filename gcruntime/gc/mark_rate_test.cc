@@ -26,6 +26,12 @@ TEST(MarkRateTest, TheLastFourCyclesCount) {
   EXPECT_EQ(window.bytes_per_cpu_second(), 2e9);
 }
 
+TEST(MarkRateTest, ACycleThatFindsNothingCountsAsTheLeastWork) {
+  MarkRateWindow window;
+  window.note(0, 100'000);
+  EXPECT_DOUBLE_EQ(window.bytes_per_cpu_second(), static_cast<double>(kLeastWorkBytes) * 1e4);
+}
+
 TEST(MarkRateTest, ACycleWhoseTimeIsNotKnownDoesNotCount) {
   MarkRateWindow window;
   window.note(1'000'000, 0);

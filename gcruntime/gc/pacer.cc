@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "gcruntime/gc/mark_rate.h"
+
 namespace tailrace::gc {
 namespace {
 
@@ -15,7 +17,7 @@ constexpr std::uint64_t kLeastOvershootBytes = 8 * kMebibyte;
 constexpr double kEarliest = 0.70;
 constexpr double kLatest = 0.95;
 constexpr double kMostOvershoot = 1.1;
-constexpr double kLeastWork = 1000;
+constexpr auto kLeastWork = static_cast<double>(kLeastWorkBytes);
 constexpr double kMostBytes = 9e18;  // what a double may be and still be turned into bytes
 
 std::uint64_t bytes_of(double bytes) noexcept {

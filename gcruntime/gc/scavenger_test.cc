@@ -4,7 +4,6 @@
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -22,6 +21,7 @@
 #include "gcruntime/gc/make.h"
 #include "gcruntime/gc/mem_stats.h"
 #include "gcruntime/gc/root.h"
+#include "gcruntime/gc/test_resident_memory.h"
 #include "gcruntime/gc/test_support.h"
 #include "gcruntime/gc/vector.h"
 #include "gcruntime/heap/page_runs.h"
@@ -32,25 +32,12 @@ namespace {
 
 using test::in_own_frame;
 using test::Node;
+using test::resident_bytes;
 
 constexpr std::uint64_t kMebibyte = std::uint64_t{1} << 20;
+// Full of pointers: ThreadSanitizer keeps some hundred bytes for each word that an atomic operation has touched.
+constexpr std::uint64_t kSpikeBytes = (TAILRACE_TSAN ? 32 : 300) * kMebibyte;
 constexpr std::uint64_t kPieceBytes = heap::PageRuns::kReleasePages * heap::kPageBytes;
-
-// Without what is mapped from files. 0: not to be had, or not ours alone.
-std::uint64_t resident_bytes() {
-#if TAILRACE_ASAN || TAILRACE_TSAN || defined(TAILRACE_VERIFY)
-  return 0;
-#else
-  unsigned long long pages = 0;
-  unsigned long long resident = 0;
-  unsigned long long shared = 0;
-  std::FILE* file = std::fopen("/proc/self/statm", "re");
-  if (file == nullptr) return 0;
-  if (std::fscanf(file, "%llu %llu %llu", &pages, &resident, &shared) != 3) resident = shared;
-  std::fclose(file);
-  return (resident - shared) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-#endif
-}
 
 std::uint64_t held_bytes(const MemStats& stats) { return stats.heap_sys - stats.heap_released; }
 
@@ -91,14 +78,14 @@ class ScavengerTest : public testing::Test {
     collect();  // so that none runs into the next test
   }
 
-  // 300 MiB of blocks and nodes, all alive at once; one in ten of the blocks lives on.
+  // Of blocks and nodes, all alive at once; one in ten of the blocks lives on.
   void spike(Root<Vector<Member<Blob>>>& kept) {
     in_own_frame([&] {
       Root<Vector<Member<Blob>>> blobs;
       Root<Vector<Member<Node>>> nodes;
       std::mt19937_64 random(base::test_seed());
       std::uint64_t bytes = 0;
-      for (std::size_t i = 0; bytes < 300 * kMebibyte; ++i) {
+      for (std::size_t i = 0; bytes < kSpikeBytes; ++i) {
         const std::size_t size = std::size_t{16 * 1024} << random() % 7;
         bytes += size;
         blobs->push_back(make_blob(size));
@@ -119,9 +106,6 @@ class ScavengerTest : public testing::Test {
   int percent_;
 };
 
-// 300 MiB full of pointers: ThreadSanitizer keeps some hundred bytes for each word that an atomic operation
-// has touched.
-#if !TAILRACE_TSAN
 // The promise: a tenth over live and goal, in a number of steps that follows from the bytes.
 TEST_F(ScavengerTest, ResidentMemoryFallsBackAfterASpike) {
   SCOPED_TRACE("seed " + std::to_string(base::test_seed()));
@@ -129,16 +113,16 @@ TEST_F(ScavengerTest, ResidentMemoryFallsBackAfterASpike) {
       resident_bytes() - std::min(resident_bytes(), held_bytes(read_mem_stats()));
   Root<Vector<Member<Blob>>> kept;
   spike(kept);
-  ASSERT_GE(peak_, 300 * kMebibyte);
+  ASSERT_GE(peak_, kSpikeBytes);
   if (peak_resident_ != 0) {
-    ASSERT_GE(peak_resident_, 300 * kMebibyte);
+    ASSERT_GE(peak_resident_, kSpikeBytes);
   }
   collect();
   const int steps = scavenge_all();
   const MemStats after = read_mem_stats();
   const std::uint64_t promised = (after.heap_live + after.next_gc) / 10 * 11;
   EXPECT_LE(held_bytes(after), promised);
-  EXPECT_LT(after.next_gc, 120 * kMebibyte);
+  EXPECT_LT(after.next_gc, kSpikeBytes / 5 * 2);
   // Whole huge pages, and what is left in runs of all lengths between the survivors.
   EXPECT_LE(steps, static_cast<int>(2 * peak_ / kPieceBytes + 2 * kept->size() + 64));
   if (peak_resident_ != 0) {
@@ -164,7 +148,6 @@ TEST_F(ScavengerTest, WhatTheGoalNeedsIsKept) {
   EXPECT_EQ(scavenge_all(), 0);
   EXPECT_EQ(read_scavenge_stats().released_bytes, before.released_bytes);
 }
-#endif
 
 TEST_F(ScavengerTest, WithoutAGoalNothingIsGivenBack) {
   set_percent(-1);

@@ -62,8 +62,6 @@ class Run {
   bool more() const noexcept { return !over_.load(std::memory_order_relaxed); }
   // Something was done. The watchdog counts nothing else.
   void step() noexcept { steps_.fetch_add(1, std::memory_order_relaxed); }
-  // Cycles that this run has forced so far.
-  std::uint64_t cycles() const noexcept { return cycles_.load(std::memory_order_relaxed); }
   // A size that grows with the run's length: per_second of it for each second, within bounds.
   std::size_t scaled(std::size_t least, std::size_t per_second, std::size_t most) const noexcept;
 
