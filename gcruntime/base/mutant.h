@@ -39,6 +39,16 @@ enum class Mutant : unsigned char {
   kHandshakeSkipped,       // a round asks nobody for the running stacks
   kOffInOne,               // the barrier and black allocation go off in one handshake
   kSweepForgets,           // a marker drops what leads into the group behind
+  kArenaNoRoot,            // open arenas are not walked
+  kArenaFreedInWalk,       // an arena that ends in the collector's walk frees its blocks at once
+  kArenaSweptEarly,        // blocks that were left since the marking ended are swept by its marks
+  kEscapeIgnored,          // a store from the arena to the heap does not fade
+  kEscapeToFaded,          // nor one into a faded object of the arena
+  kFadeShallow,            // what an object reaches does not fade with it
+  kFadeLate,               // it fades after the store
+  kFadeUnmarked,           // what fades while marking runs is not shaded
+  kHandOverIgnored,        // what is handed to other fibers does not fade
+  kFramesIgnored,          // nor what frames above the arena's point to
   kRescanFromQueues,       // later rounds look at fibers in queues, not at all fibers
 };
 

@@ -5,7 +5,9 @@
 #include "gcruntime/fiber/scheduler_impl.h"
 #include "gcruntime/fiber/switch.h"
 #include "gcruntime/fiber/timed_wait.h"
+#include "gcruntime/gc/arena_record.h"
 #include "gcruntime/gc/barrier.h"
+#include "gcruntime/gc/escape.h"
 #include "gcruntime/os/clock.h"
 
 namespace tailrace::fiber {
@@ -75,6 +77,8 @@ JoinHandle spawn(Scheduler& scheduler, const SpawnOptions& options, const Closur
   // Relaxed: the record is kReady already, and a scan is right with the old value until the move.
   fiber->saved_sp.store(fiber->payload, std::memory_order_relaxed);
   std::atomic_signal_fence(std::memory_order_seq_cst);  // the thread may be stopped in the move
+  // [arena.escape] The fiber that is to run has no arena, and outlives the caller's.
+  gc::internal::hand_over(source, closure.bytes);
   // [gc.barrier.stack] Captures are written to a stack that is not the writer's, by moves that may run
   // no barrier. Shaded before, as a move may leave nothing behind for the next answer to show, and after,
   // as it may make what it writes.
@@ -144,10 +148,15 @@ void sleep_for_ns(std::int64_t duration_ns) {
 
 gc::AllocCounts alloc_counts() noexcept {
   if (Worker* worker = current_worker()) {
-    if (Fiber* self = worker->current()) return self->allocated + worker->mutator()->counts();
+    if (Fiber* self = worker->current()) {
+      gc::internal::tell_arena_counts(*worker->mutator());
+      return self->allocated + worker->mutator()->counts();
+    }
   }
-  const gc::Mutator* mutator = base::current_mutator();
-  return mutator == nullptr ? gc::AllocCounts{} : mutator->counts();
+  gc::Mutator* mutator = base::current_mutator();
+  if (mutator == nullptr) return {};
+  gc::internal::tell_arena_counts(*mutator);
+  return mutator->counts();
 }
 
 }  // namespace tailrace::fiber

@@ -27,6 +27,7 @@
 #include "gcruntime/heap/alloc_counts.h"
 
 namespace tailrace::gc {
+class Arena;
 struct AllocationBounds;
 }
 
@@ -78,6 +79,9 @@ class alignas(64) Fiber {
   // [fiber.counts] What it allocated; while it runs, minus what its worker's thread had at
   // switch-in.
   gc::AllocCounts allocated;
+
+  // Its request arena; while it runs its worker's thread has it.
+  gc::Arena* arena = nullptr;
 
   // What holds for its waits at the memory limit; its own scopes write it.
   const gc::AllocationBounds* allocation_bounds = nullptr;

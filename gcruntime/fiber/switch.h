@@ -40,6 +40,7 @@ TAILRACE_ALWAYS_INLINE void Worker::enter(Fiber* fiber) noexcept {
   if (!base::mutant(base::Mutant::kExceptionsNotSwapped)) *exceptions_ = fiber->exceptions;
   fiber->allocated = fiber->allocated - mutator_->counts();
   mutator_->set_stack(fiber->stack.low, fiber->base(), &fiber->scan);
+  mutator_->arena = fiber->arena;
   if (base::mutant(base::Mutant::kSwitchUnflagged)) base::mutant_delay();
 
   base::start_switch(sanitizer_, fiber->sanitizer);
@@ -50,6 +51,8 @@ TAILRACE_ALWAYS_INLINE void Worker::enter(Fiber* fiber) noexcept {
   mutator_->set_stack(reinterpret_cast<const void*>(mutator_->thread_stack_low()),
                       reinterpret_cast<const void*>(mutator_->thread_stack_high()), nullptr);
   mutator_->set_thread_frames(nullptr);
+  fiber->arena = mutator_->arena;
+  mutator_->arena = nullptr;
   current_.store(nullptr, std::memory_order_relaxed);
   const bool late = base::mutant(base::Mutant::kLateStackPointer);
   if (!late) fiber->saved_sp.store(transfer.fctx, std::memory_order_relaxed);

@@ -1,4 +1,5 @@
-// Allocation of managed objects: the inline fast path over the thread's worker cache.
+// Allocation of managed objects: the inline fast path over the thread's worker cache, or in the arena that the
+// fiber has (arena_record.h).
 //
 // [gc.alloc] Taking a free slot, setting its allocation bit, zeroing it and writing its header happen in
 // one flagged section: the collector sees either a free slot or an object whose words it can trace.
@@ -15,6 +16,8 @@
 
 #include "gcruntime/base/annotations.h"
 #include "gcruntime/base/mutant.h"
+#include "gcruntime/gc/arena_record.h"
+#include "gcruntime/gc/escape.h"
 #include "gcruntime/gc/mutator.h"
 #include "gcruntime/gc/origin.h"
 #include "gcruntime/gc/type_info.h"
@@ -75,9 +78,25 @@ TAILRACE_ALWAYS_INLINE void* allocate_noscan_slot(std::size_t size_class) {
   return slot;
 }
 
+// Where an object goes. kHere: the arena of the calling fiber, if it has one and there is room; else, and for
+// kHeap, the collected heap.
+enum class Place : std::uint8_t { kHere, kHeap };
+// Where the text or the backing of a handle at that address goes: where the handle lives. One that is not in
+// the arena and grew there would take each of its backings out of it, by a fade.
+TAILRACE_ALWAYS_INLINE Place place_for(const void* handle) noexcept {
+  Mutator* const self = mutator();
+  return self->arena == nullptr || !internal::lives_in_arena(*self, handle) ? Place::kHeap
+                                                                            : Place::kHere;
+}
+
 // `count` elements of `element_bytes` bytes (together payload_bytes), traced as `type`; zeroed.
 TAILRACE_ALWAYS_INLINE void* allocate_scanned(std::size_t payload_bytes, std::uint16_t type,
-                                              std::uint32_t count) {
+                                              std::uint32_t count, Place place = Place::kHere) {
+  if (Arena* const arena = mutator()->arena; arena != nullptr && place == Place::kHere) {
+    if (void* const payload = internal::arena_allocate(arena, payload_bytes, type, count)) {
+      return payload;
+    }
+  }
   const std::size_t bytes = payload_bytes + kHeaderBytes;
   if (bytes > heap::kMaxSmallBytes) {
     return internal::allocate_large(payload_bytes, type, count, false);
@@ -86,7 +105,12 @@ TAILRACE_ALWAYS_INLINE void* allocate_scanned(std::size_t payload_bytes, std::ui
          kHeaderBytes;
 }
 // At least one byte; aligned to 16 from 32 bytes on (8 below). Contents undefined.
-TAILRACE_ALWAYS_INLINE void* allocate_noscan(std::size_t bytes) {
+TAILRACE_ALWAYS_INLINE void* allocate_noscan(std::size_t bytes, Place place = Place::kHere) {
+  if (Arena* const arena = mutator()->arena; arena != nullptr && place == Place::kHere) {
+    if (void* const payload = internal::arena_allocate(arena, bytes == 0 ? 1 : bytes, 0, 0)) {
+      return payload;
+    }
+  }
   if (bytes > heap::kMaxSmallBytes) return internal::allocate_large(bytes, 0, 0, true);
   return allocate_noscan_slot(heap::size_class_of(bytes == 0 ? 1 : bytes));
 }

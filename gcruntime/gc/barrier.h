@@ -14,11 +14,17 @@
 #include "gcruntime/base/mutant.h"
 #include "gcruntime/base/thread_state.h"
 
+namespace tailrace::heap {
+struct ObjectPlace;
+}
+
 namespace tailrace::gc {
 
 class Mutator;
 
 namespace internal {
+// In a section of the own thread's, with the phase on: an object turns grey, if it is white.
+void shade_place(Mutator& self, const heap::ObjectPlace& place) noexcept;
 // A word from a stack: shades what it points into or just behind. In a section of the own thread's, with
 // the phase on.
 void shade_conservatively(Mutator& self, std::uintptr_t word) noexcept;

@@ -9,6 +9,7 @@
 
 #include "gcruntime/base/annotations.h"
 #include "gcruntime/base/check.h"
+#include "gcruntime/gc/arena_record.h"
 #include "gcruntime/gc/finalizer.h"
 #include "gcruntime/gc/marker.h"
 #include "gcruntime/gc/referents.h"
@@ -82,6 +83,9 @@ class Checker {
     };
     for_each_root(root, this);
     for_each_finalizer_root(root, this);
+    for_each_arena_object(
+        [](void* self, std::uintptr_t slot) { static_cast<Checker*>(self)->scan_object(slot); },
+        this);
     drain();
     const auto certain = [](void* self, const void* low, const void* high) {
       static_cast<Checker*>(self)->scan_stack(low, high, true);
@@ -195,6 +199,7 @@ class Checker {
     };
     clear(0, grown.small_end);
     clear(grown.large_begin, grown.large_end);
+    clear(grown.arena_begin, grown.arena_end);
     constexpr std::size_t kKeep = std::size_t{1} << 20;
     const std::size_t used =
         (deepest_ * sizeof(std::uintptr_t) + os::kPageBytes) / os::kPageBytes * os::kPageBytes;

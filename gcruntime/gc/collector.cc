@@ -8,6 +8,7 @@
 #include <new>
 #include <thread>
 
+#include "gcruntime/gc/arena_record.h"
 #include "gcruntime/gc/cycle_stats.h"
 #include "gcruntime/gc/finalizer.h"
 #include "gcruntime/gc/gctrace.h"
@@ -359,6 +360,7 @@ void Collector::sweep_behind() {
 
 void Collector::fill(MemStats& stats) {
   const heap::SweepTotals freed = heap::sweep_totals();  // first: what was freed had been allocated
+  const ArenaDead dead = read_arena_dead();
   const AllocCounts counts = World::instance().counts();
   const heap::HeapLevels levels = [] {
     // A lock that mutators hold in sections: taken in one, if this thread can be stopped at all.
@@ -370,11 +372,12 @@ void Collector::fill(MemStats& stats) {
   const std::size_t mutators = World::instance().mutator_count();
   native([&] {
     const std::lock_guard guard(mutex_);
-    stats.total_alloc = all_bytes(counts);
-    stats.mallocs = counts.objects + counts.large_objects;
+    stats.total_alloc = all_bytes(counts) + counts.arena_bytes;
+    stats.mallocs = counts.objects + counts.large_objects + counts.arena_objects;
     // Slots may be freed between the two readings; never below zero.
-    stats.frees = std::min(freed.freed_objects, stats.mallocs);
-    stats.heap_alloc = stats.total_alloc - std::min(freed.freed_bytes, stats.total_alloc);
+    stats.frees = std::min(freed.freed_objects + dead.objects, stats.mallocs);
+    stats.heap_alloc =
+        stats.total_alloc - std::min(freed.freed_bytes + dead.bytes, stats.total_alloc);
     stats.heap_objects = stats.mallocs - stats.frees;
     stats.next_gc = pacer_.goal_bytes();
     stats.heap_live = pacer_.live_bytes();

@@ -3,6 +3,7 @@
 #include <sched.h>
 
 #include "gcruntime/base/mutant.h"
+#include "gcruntime/gc/arena_record.h"
 #include "gcruntime/gc/check_marks.h"
 #include "gcruntime/gc/finalizer.h"
 #include "gcruntime/gc/holds.h"
@@ -14,6 +15,7 @@
 #include "gcruntime/gc/stale_words.h"
 #include "gcruntime/gc/verifier.h"
 #include "gcruntime/gc/weak.h"
+#include "gcruntime/heap/arena_blocks.h"
 #include "gcruntime/heap/sweep.h"
 #include "gcruntime/os/clock.h"
 
@@ -95,6 +97,7 @@ void Cycle::run_beside() {
   // Or the next cycle would find the grey, and with it what the mutant lost.
   if (base::mutant(base::Mutant::kOffInOne)) marker_->drain();
   heap::allow_sweep();
+  heap::sweep_arena_blocks(generation);
   result_.marked_bytes =
       marking.marked_bytes() + marker_->stats().marked_bytes + world.shaded_bytes();
   result_.live_bytes = result_.marked_bytes + world.allocated_black_bytes();
@@ -120,8 +123,10 @@ void Cycle::run_stopped() {
   decide_the_dead();
   const std::int64_t marked_ns = os::now_ns();
   check(marker_->stats().objects, /*all_scanned=*/true);
-  world.adopt_generation(heap::end_marking());
+  const std::uint32_t generation = heap::end_marking();
+  world.adopt_generation(generation);
   heap::allow_sweep();
+  heap::sweep_arena_blocks(generation);
   const std::int64_t end_ns = os::now_ns();
   world.start();
   result_.begin_ns = stopped_ns - begin_ns;
@@ -138,6 +143,12 @@ void Cycle::mark_roots() noexcept {
                 marker_);
   for_each_finalizer_root(
       [](void* marker, void* object) { static_cast<Marker*>(marker)->shade(object); }, marker_);
+  if (base::mutant(base::Mutant::kArenaNoRoot)) return;
+  for_each_arena_object(
+      [](void* marker, std::uintptr_t slot) {
+        static_cast<Marker*>(marker)->scan_root_object(slot);
+      },
+      marker_);
 }
 
 // [gc.weak] A load of a weak reference finds what no scan has seen: from here on one of an unmarked object

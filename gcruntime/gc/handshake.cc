@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "gcruntime/base/mutant.h"
+#include "gcruntime/gc/arena_record.h"
 #include "gcruntime/gc/barrier.h"
 #include "gcruntime/gc/holds.h"
 #include "gcruntime/gc/late_copies.h"
@@ -69,6 +70,8 @@ void World::act(Mutator& self) noexcept {
   }
   if (asked_.return_spans) {
     heap::return_cache(self.cache);
+    // [arena.cache] Half of what a burst left goes with each cycle.
+    internal::trim_arena_blocks(self, self.arena_block_count / 2);
     self.cache.generation = asked_.generation;
     self.cache.flushed_bytes = all_bytes(self.cache.counts);
   }

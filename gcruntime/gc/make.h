@@ -1,8 +1,8 @@
-// make<T>: a managed object of type T. heap_make<T>: the same, always on the collected heap. (They are
-// the same until requests have arenas.)
+// make<T>: a managed object of type T, in the arena of the calling fiber if it has one (arena.h), else on the
+// collected heap. heap_make<T>: always on the heap.
 //
 // T is described (BOOST_DESCRIBE_STRUCT) or holds no pointers, and its destructor is trivial, or the type
-// opts in to a finalizer (finalizer.h). The result lives as long as something reaches it: a fiber's stack
+// opts in to a finalizer (finalizer.h), and is then the heap's. The result lives as long as something reaches it: a fiber's stack
 // or registers, a Member, a Root. At the memory limit the calling fiber waits, so hold no std::mutex over it,
 // and MemoryLimitExceeded is thrown where waiting does not help (memory_limit.h).
 #pragma once
@@ -33,7 +33,7 @@ T* construct(void* memory, Args&&... args) {
 
 // Memory for a T in a slot of `extra_bytes` more than it needs.
 template <typename T>
-TAILRACE_ALWAYS_INLINE void* allocate_for(std::size_t extra_bytes = 0) {
+TAILRACE_ALWAYS_INLINE void* allocate_for(Place place, std::size_t extra_bytes = 0) {
   static_assert(Traceable<T>, "describe the type with BOOST_DESCRIBE_STRUCT");
   static_assert(
       std::is_trivially_destructible_v<T> || kFinalized<T>,
@@ -48,17 +48,21 @@ TAILRACE_ALWAYS_INLINE void* allocate_for(std::size_t extra_bytes = 0) {
   if constexpr (kNoscan<T>) {
     const std::size_t bytes = sizeof(T) + extra_bytes;
     if constexpr (alignof(T) == 16)
-      return allocate_noscan(bytes < 32 ? (bytes + 15) / 16 * 16 : bytes);
-    return allocate_noscan(bytes);
+      return allocate_noscan(bytes < 32 ? (bytes + 15) / 16 * 16 : bytes, place);
+    return allocate_noscan(bytes, place);
   } else if constexpr (alignof(T) == 16) {
     // The header keeps its place at the slot's start; the payload begins 16 bytes in.
     static_assert(sizeof(T) + 16 <= heap::kMaxSmallBytes);
+    if (Arena* const arena = mutator()->arena; arena != nullptr && place == Place::kHere) {
+      void* const payload = arena_allocate(arena, sizeof(T) + extra_bytes, kTypeNumber<T>, 1);
+      if (payload != nullptr) return payload;
+    }
     const std::size_t bytes = sizeof(T) + 16 + extra_bytes;
     return static_cast<char*>(allocate_scanned_slot(heap::size_class_of(bytes), kTypeNumber<T>,
                                                     Header::kAligned16, 1)) +
            16;
   } else {
-    return allocate_scanned(sizeof(T) + extra_bytes, kTypeNumber<T>, 1);
+    return allocate_scanned(sizeof(T) + extra_bytes, kTypeNumber<T>, 1, place);
   }
 }
 
@@ -66,22 +70,25 @@ TAILRACE_ALWAYS_INLINE void* allocate_for(std::size_t extra_bytes = 0) {
 
 template <typename T, typename... Args>
 T* heap_make(Args&&... args) {
-  return internal::construct<T>(internal::allocate_for<T>(), std::forward<Args>(args)...);
+  return internal::construct<T>(internal::allocate_for<T>(Place::kHeap),
+                                std::forward<Args>(args)...);
 }
 template <typename T, typename... Args>
 T* make(Args&&... args) {
-  return heap_make<T>(std::forward<Args>(args)...);
+  constexpr Place kPlace = std::is_trivially_destructible_v<T> ? Place::kHere : Place::kHeap;
+  return internal::construct<T>(internal::allocate_for<T>(kPlace), std::forward<Args>(args)...);
 }
-// A T at the start of a slot of exactly `slot_bytes`, which is a size class that holds it; the rest of
-// the slot is zeroed and not traced.
+// The same in a slot of exactly `slot_bytes`, which is a size class that holds it; the rest of the slot is
+// zeroed and not traced.
 template <typename T, typename... Args>
 T* make_in_slot(std::size_t slot_bytes, Args&&... args) {
   static_assert(!kNoscan<T> && alignof(T) <= 8);
   TAILRACE_CHECK_VALUE(heap::exact_size_class(slot_bytes) < heap::kSizeClasses &&
                            slot_bytes >= sizeof(T) + kHeaderBytes,
                        "not a size class that holds the type", slot_bytes);
-  return internal::construct<T>(internal::allocate_for<T>(slot_bytes - sizeof(T) - kHeaderBytes),
-                                std::forward<Args>(args)...);
+  return internal::construct<T>(
+      internal::allocate_for<T>(Place::kHere, slot_bytes - sizeof(T) - kHeaderBytes),
+      std::forward<Args>(args)...);
 }
 
 }  // namespace tailrace::gc

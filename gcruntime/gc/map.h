@@ -264,17 +264,17 @@ class Map {
     backing_ = larger;
     used_ = count_;
   }
-  static Entry* allocate_entries(std::size_t capacity) {
+  Entry* allocate_entries(std::size_t capacity) const {
     const auto count = static_cast<std::uint32_t>(capacity);
     // One byte more: a past-the-end pointer must lie within the object.
     const std::size_t bytes = capacity * sizeof(Entry) + 1;
     if constexpr (kNoscan<Entry>) {
-      auto* words = static_cast<std::uint64_t*>(allocate_noscan(kHeaderBytes + bytes));
+      auto* words = static_cast<std::uint64_t*>(allocate_noscan(kHeaderBytes + bytes, place_for(this)));
       words[0] = Header::pack(0, 0, count);
       std::memset(words + 1, 0, capacity * sizeof(Entry));
       return reinterpret_cast<Entry*>(words + 1);
     } else {
-      return static_cast<Entry*>(allocate_scanned(bytes, kTypeNumber<Entry>, count));
+      return static_cast<Entry*>(allocate_scanned(bytes, kTypeNumber<Entry>, count, place_for(this)));
     }
   }
 

@@ -188,8 +188,10 @@ TAILRACE_ALWAYS_INLINE void Marker::scan(const Batch& batch) noexcept {
       end += cage.holds(word);
     }
     // Its first or its last pointer leads to a neighbour: probably more do.
-    if (end != begin && (*begin - slot + kNearBytes < 2 * kNearBytes ||
-                         end[-1] - slot + kNearBytes < 2 * kNearBytes)) {
+    if (end != begin &&
+        (*begin - slot + kNearBytes < 2 * kNearBytes ||
+         end[-1] - slot + kNearBytes < 2 * kNearBytes) &&
+        !heap::in_arena_range(slot)) {
       sweep_from(slot);
       if (work_ < kSweepWork) continue;
       // Enough for now. The others go back: a group or less of each would be out of order.
@@ -204,6 +206,13 @@ TAILRACE_ALWAYS_INLINE void Marker::scan(const Batch& batch) noexcept {
   stats_.bytes += scanned_bytes;
   work_ += scanned;
   flush_words();
+}
+
+void Marker::scan_root_object(std::uintptr_t slot) noexcept {
+  const ScannedObject object = read_scanned_object(slot);
+  if (object.type == nullptr) return;
+  enter();
+  scan_piece(object.payload, *object.type, 0, std::size_t{object.type->words} * object.count);
 }
 
 void Marker::scan_piece(const std::uintptr_t* words, const TypeInfo& type, std::size_t first,

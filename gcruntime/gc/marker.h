@@ -50,6 +50,8 @@ class Marker {
 
   // A managed pointer from a root.
   void shade(void* object) noexcept;
+  // [arena.root] What an object that is a root points to.
+  void scan_root_object(std::uintptr_t slot) noexcept;
   // A word from a stack or a register: any bit pattern. Shades the object it points into or just behind.
   void shade_conservatively(std::uintptr_t word) noexcept;
   // [low, high) of a stack; alignment 8. How many objects with pointers it turned from white.

@@ -80,6 +80,7 @@ class Member {
     const bool marking = base::barrier_on();
     base::mutant_delay(2, 8);
     T* const object = other.get();
+    internal::before_store(&slot_, object);
     std::atomic_ref<T*>(slot_).store(object, std::memory_order_release);
     if (marking) barrier_after_store(object);
   }
@@ -104,12 +105,14 @@ class Atomic {
   void store(T* object) noexcept { gc::store(&slot_, object); }
   // Returns what was there. Release publishes the new one, acquire reads the old one.
   T* exchange(T* object) noexcept {
+    will_store(&slot_, object);
     T* const old = std::atomic_ref<T*>(slot_).exchange(object, std::memory_order_acq_rel);
     stored(object, old);
     return old;
   }
   // True if `expected` was there and `object` is now; else expected is what is there.
   bool compare_exchange(T*& expected, T* object) noexcept {
+    will_store(&slot_, object);
     const bool changed = std::atomic_ref<T*>(slot_).compare_exchange_strong(
         expected, object, std::memory_order_acq_rel, std::memory_order_acquire);
     if (changed) stored(object, expected);

@@ -39,7 +39,13 @@
 #include "gcruntime/gc/stack_copy.h"
 #include "gcruntime/heap/worker_cache.h"
 
+namespace tailrace::heap {
+struct ArenaBlock;
+}
+
 namespace tailrace::gc {
+
+class Arena;
 
 class Mutator {
  public:
@@ -52,6 +58,13 @@ class Mutator {
   GreyBuffer greys;
   std::uint64_t shaded_bytes = 0;
   AllocCounts counts() const noexcept { return cache.counts; }  // by the own thread
+  // Of the fiber that runs, or of a thread without one; the scheduler sets it inside the switch's section.
+  Arena* arena = nullptr;
+  ArenaCounts arena_counts;
+  // For its next arenas: the own thread's, in sections, and the collector's while it is stopped or claimed.
+  heap::ArenaBlock* arena_blocks = nullptr;
+  std::uint32_t arena_block_count = 0;
+  Arena* spare_arena = nullptr;
   // Relaxed: only the own thread makes it so; elsewhere a moment's reading.
   bool in_native_scope() const noexcept {
     return status_.load(std::memory_order_relaxed) == Status::kNative;
@@ -76,6 +89,7 @@ class Mutator {
   }
   // Of the stack the thread runs on now; for those who must know how much of it is left.
   std::uintptr_t stack_low() const noexcept { return stack_low_; }
+  std::uintptr_t stack_high() const noexcept { return stack_high_; }
   std::uintptr_t thread_stack_low() const noexcept { return thread_stack_low_; }
   std::uintptr_t thread_stack_high() const noexcept { return thread_stack_high_; }
 

@@ -1,6 +1,7 @@
 // The one way by which a managed pointer is written into memory that others may read: Member, Root,
 // Atomic, containers and channels all come through here, so that the collector's barrier [gc.barrier]
-// and (later) the arena's escape test have one place to stand.
+// and the arena's escape test [arena.escape] have one place to stand: the test before the store, as nobody may
+// see a pointer to what is not faded yet, the barrier after it.
 //
 // Release: whoever loads the pointer with acquire, the marker above all, sees the object's contents
 // (its header, its zeroed or constructed words). On x86-64 it costs nothing over a plain store.
@@ -10,7 +11,9 @@
 #include <cstddef>
 
 #include "gcruntime/base/annotations.h"
+#include "gcruntime/base/mutant.h"
 #include "gcruntime/gc/barrier.h"
+#include "gcruntime/gc/escape.h"
 #include "gcruntime/gc/mutator.h"
 
 namespace tailrace::gc {
@@ -39,12 +42,22 @@ class OldValue {
 template <typename T>
 TAILRACE_ALWAYS_INLINE void store(T** slot, T* value) noexcept {
   check_may_touch();
+  if (!base::mutant(base::Mutant::kFadeLate)) internal::before_store(slot, value);
   const internal::OldValue old(slot);
   std::atomic_ref<T*>(*slot).store(value, std::memory_order_release);
+  if (base::mutant(base::Mutant::kFadeLate)) {
+    base::mutant_delay(64);
+    internal::before_store(slot, value);
+  }
   barrier_after_store(value);
   old.shade();
 }
-// The same for those who change the slot by an atomic step of their own.
+// The same for those who change the slot by an atomic step of their own: before it, and after it.
+template <typename T>
+TAILRACE_ALWAYS_INLINE void will_store(T** slot, const T* value) noexcept {
+  check_may_touch();
+  internal::before_store(slot, value);
+}
 template <typename T>
 TAILRACE_ALWAYS_INLINE void stored(const T* value, [[maybe_unused]] const T* old) noexcept {
   check_may_touch();
@@ -75,6 +88,7 @@ TAILRACE_ALWAYS_INLINE void store_range(void* destination, const void* source,
     // Relaxed load: the words are the mutator's own. Release store: as in store().
     const std::uintptr_t value =
         std::atomic_ref<std::uintptr_t>(from[i]).load(std::memory_order_relaxed);
+    internal::before_word_store(&to[i], value);
     std::atomic_ref<std::uintptr_t>(to[i]).store(value, std::memory_order_release);
     barrier_after_store(reinterpret_cast<const void*>(value));
   };

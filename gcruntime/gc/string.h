@@ -142,10 +142,10 @@ class String {
   void assign_long(const char* text, std::size_t bytes) noexcept {
     assign_words(reinterpret_cast<std::uintptr_t>(text), bytes);
   }
-  static const char* copy_text(std::string_view text) {
+  const char* copy_text(std::string_view text) const {
     TAILRACE_CHECK_VALUE(text.size() <= kMaxBytes, "a String holds less than 4 GiB", text.size());
     // One byte more: a past-the-end pointer must lie within the object.
-    char* copy = static_cast<char*>(allocate_noscan(text.size() + 1));
+    char* copy = static_cast<char*>(allocate_noscan(text.size() + 1, place_for(this)));
     std::memcpy(copy, text.data(), text.size());
     return copy;
   }

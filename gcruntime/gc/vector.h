@@ -173,12 +173,13 @@ class Vector {
     if constexpr (kNoscan<T>) {
       const std::size_t usable = usable_noscan_bytes(wanted * sizeof(T));
       capacity = std::min<std::size_t>(usable / sizeof(T), UINT32_MAX);
-      larger = static_cast<T*>(allocate_noscan(usable + 1));
+      larger = static_cast<T*>(allocate_noscan(usable + 1, place_for(this)));
     } else {
       const std::size_t usable = usable_scanned_bytes(wanted * sizeof(T));
       capacity = std::min<std::size_t>(usable / sizeof(T), UINT32_MAX);
       larger = static_cast<T*>(
-          allocate_scanned(usable + 1, kTypeNumber<T>, static_cast<std::uint32_t>(capacity)));
+          allocate_scanned(usable + 1, kTypeNumber<T>, static_cast<std::uint32_t>(capacity),
+                           place_for(this)));
     }
     // Relocation: the elements' bytes move, and nobody destroys the old ones.
     if constexpr (!kNoscan<T>) {

@@ -10,6 +10,7 @@
 #include "gcruntime/gc/marker.h"
 #include "gcruntime/gc/origin.h"
 #include "gcruntime/gc/type_info.h"
+#include "gcruntime/heap/arena_blocks.h"
 #include "gcruntime/heap/heap.h"
 #include "gcruntime/heap/page_map.h"
 #include "gcruntime/heap/span.h"
@@ -89,6 +90,12 @@ TAILRACE_NO_SANITIZE void verify_object(std::uintptr_t slot, std::size_t slot_by
     if (!heap::contains(value)) continue;
     const heap::ObjectPlace place = heap::find_object(value);
     const bool exact = word < traced_words && traced(type, word) && !type.maybe && (value & 1) == 0;
+    if (exact && place.slot == 0 && heap::in_arena_range(value)) {
+      fail(
+          "traced word points into a request arena, to what has not faded: a store passed its "
+          "barrier by",
+          &type, slot, word, value);
+    }
     if (place.slot == 0) continue;
     if (exact && !place.allocated())
       fail("traced word points to a free slot", &type, slot, word, value);
@@ -155,6 +162,12 @@ void verify_heap(std::uint64_t marked_objects) noexcept {
   };
   walk(0, grown.small_end);
   walk(grown.large_begin, grown.large_end);
+  heap::for_each_faded(
+      [](void* all, const heap::ObjectPlace& place) {
+        verify_slot(place.slot, place.slot_bytes, place.noscan, true, place.marked(),
+                    *static_cast<Totals*>(all));
+      },
+      &totals);
   TAILRACE_CHECK_VALUE(marked_objects == 0 || totals.marked_scanned == marked_objects,
                        "the marker scanned another number of objects than are marked; it says",
                        marked_objects);

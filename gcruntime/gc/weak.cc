@@ -37,6 +37,7 @@
 
 #include "gcruntime/gc/barrier.h"
 #include "gcruntime/gc/cell_table.h"
+#include "gcruntime/gc/escape.h"
 #include "gcruntime/gc/holds.h"
 #include "gcruntime/gc/phase.h"
 #include "gcruntime/heap/page_map.h"
@@ -99,6 +100,7 @@ namespace internal {
 
 void** acquire_weak_cell(void* object) {
   static_cast<void>(mutator());
+  fade(object);  // a weak reference is to an object that the collector frees
   check_managed(object);
   return table.acquire(object);
 }
@@ -107,7 +109,10 @@ void release_weak_cell(void** cell) noexcept { table.release(cell); }
 
 void store_weak(void** cell, void* object) noexcept {
   static_cast<void>(mutator());
-  if (object != nullptr) check_managed(object);
+  if (object != nullptr) {
+    fade(object);
+    check_managed(object);
+  }
   // Release pairs with load_weak's acquire. No barrier: nothing is kept by a cell.
   std::atomic_ref<void*>(*cell).store(object, std::memory_order_release);
 }

@@ -16,6 +16,7 @@
 
 #include "gcruntime/base/mutant.h"
 #include "gcruntime/gc/allocate.h"
+#include "gcruntime/gc/arena_record.h"
 #include "gcruntime/gc/collector.h"
 #include "gcruntime/gc/handle_place.h"
 #include "gcruntime/gc/holds.h"
@@ -158,7 +159,10 @@ void World::detach_current_thread() {
   *self->phase_ = kPhaseOff;
   base::clear_section();
   base::set_pending(false);
+  internal::trim_arena_blocks(*self, 0);
+  internal::give_up_arena_records(*self);
   ended_ = ended_ + self->cache.counts;
+  add_counts(ended_arenas_, self->arena_counts);
   for (Mutator** link = &first_; *link != nullptr; link = &(*link)->next_) {
     if (*link == self) {
       *link = self->next_;
@@ -427,6 +431,16 @@ AllocCounts World::counts() {
     sum = ended_;
     // Each count is a word that only its thread writes; a snapshot may lag.
     for_each_mutator([&](Mutator& each) { sum = sum + read_counts(each.cache.counts); });
+  });
+  return sum;
+}
+
+ArenaCounts World::arena_counts() {
+  ArenaCounts sum;
+  native([&] {
+    const std::lock_guard guard(mutex_);
+    sum = ended_arenas_;
+    for_each_mutator([&](Mutator& each) { add_counts(sum, each.arena_counts); });
   });
   return sum;
 }

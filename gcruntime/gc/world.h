@@ -83,6 +83,7 @@ class World {
 
   // Counts of all threads, ended ones included; any time.
   AllocCounts counts();
+  ArenaCounts arena_counts();
   std::size_t mutator_count();
   void stack_bytes(std::uint64_t& inuse, std::uint64_t& sys);
 
@@ -128,6 +129,7 @@ class World {
   Mutator* first_ = nullptr;
   StackSource* sources_[kMaxSources] = {};
   AllocCounts ended_;             // of detached threads
+  ArenaCounts ended_arenas_;
   Handshake asked_;               // the last one; also read by who answers it
   std::uint32_t generation_ = 1;  // of spans that whoever has answered allocates from
   std::size_t next_source_ = 0;   // of the round's walk

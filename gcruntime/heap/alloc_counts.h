@@ -13,14 +13,18 @@ struct AllocCounts {
   std::uint64_t large_bytes = 0;  // objects over 32 KiB, whole pages
   std::uint64_t large_objects = 0;
   std::uint64_t assist_ns = 0;  // of marking that its allocation was asked for
+  std::uint64_t arena_bytes = 0;  // in request arenas, headers included; no burden to the collector
+  std::uint64_t arena_objects = 0;
 
   friend AllocCounts operator-(const AllocCounts& a, const AllocCounts& b) {
     return {a.bytes - b.bytes, a.objects - b.objects, a.large_bytes - b.large_bytes,
-            a.large_objects - b.large_objects, a.assist_ns - b.assist_ns};
+            a.large_objects - b.large_objects, a.assist_ns - b.assist_ns,
+            a.arena_bytes - b.arena_bytes, a.arena_objects - b.arena_objects};
   }
   friend AllocCounts operator+(const AllocCounts& a, const AllocCounts& b) {
     return {a.bytes + b.bytes, a.objects + b.objects, a.large_bytes + b.large_bytes,
-            a.large_objects + b.large_objects, a.assist_ns + b.assist_ns};
+            a.large_objects + b.large_objects, a.assist_ns + b.assist_ns,
+            a.arena_bytes + b.arena_bytes, a.arena_objects + b.arena_objects};
   }
 };
 
@@ -40,7 +44,35 @@ inline AllocCounts read_counts(AllocCounts& counts) noexcept {
     return std::atomic_ref<std::uint64_t>(count).load(std::memory_order_relaxed);
   };
   return {read(counts.bytes), read(counts.objects), read(counts.large_bytes),
-          read(counts.large_objects), read(counts.assist_ns)};
+          read(counts.large_objects), read(counts.assist_ns), read(counts.arena_bytes),
+          read(counts.arena_objects)};
+}
+
+// What one thread has done with arenas. Monotonic; the own thread writes it (bump), others read it.
+struct ArenaCounts {
+  std::uint64_t opened = 0;
+  std::uint64_t ended = 0;
+  std::uint64_t bytes = 0;  // of those that ended
+  std::uint64_t objects = 0;
+  std::uint64_t faded_bytes = 0;
+  std::uint64_t faded_objects = 0;
+  std::uint64_t faded_whole = 0;
+  std::uint64_t spilled_objects = 0;
+  std::uint64_t handed_over = 0;
+};
+inline void add_counts(ArenaCounts& sum, ArenaCounts& counts) noexcept {
+  const auto add = [](std::uint64_t& to, std::uint64_t& from) {
+    to += std::atomic_ref<std::uint64_t>(from).load(std::memory_order_relaxed);
+  };
+  add(sum.opened, counts.opened);
+  add(sum.ended, counts.ended);
+  add(sum.bytes, counts.bytes);
+  add(sum.objects, counts.objects);
+  add(sum.faded_bytes, counts.faded_bytes);
+  add(sum.faded_objects, counts.faded_objects);
+  add(sum.faded_whole, counts.faded_whole);
+  add(sum.spilled_objects, counts.spilled_objects);
+  add(sum.handed_over, counts.handed_over);
 }
 
 }  // namespace tailrace::gc

@@ -105,11 +105,13 @@ std::uint64_t resident_bytes() noexcept;
 std::uint64_t idle_resident_bytes() noexcept;
 
 // The page numbers that walks of the whole heap need to visit: [0, small_end) and
-// [large_begin, large_end). They only grow. Section.
+// [large_begin, large_end); the arenas' are [arena_begin, arena_end). They only grow. Section.
 struct GrownPages {
   std::size_t small_end = 0;
   std::size_t large_begin = 0;
   std::size_t large_end = 0;
+  std::size_t arena_begin = 0;
+  std::size_t arena_end = 0;
 };
 GrownPages grown_pages() noexcept;
 

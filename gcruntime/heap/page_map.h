@@ -7,6 +7,7 @@
 //   slot bits:   128 bytes a page of the small range: 64 of mark bits, 64 of allocation bits; a span of
 //                several pages uses its first page's. Mark bits stand in one cache line, where one
 //                prefetch reaches them.
+//   arena heads: one ArenaBlock for each 32 KiB of the arena range (arena_blocks.h); pages there have no infos
 // The tables are reservations of their own, backed only where the heap has been.
 #pragma once
 
@@ -19,6 +20,11 @@
 namespace tailrace::heap {
 
 struct Span;
+struct ArenaBlock;
+
+// Arena blocks are made of whole units, aligned to them.
+inline constexpr std::size_t kArenaBlockBytes = 32 * 1024;
+inline constexpr std::size_t kArenaBlockPages = kArenaBlockBytes / kPageBytes;
 
 struct SlotBits {
   std::atomic<std::uint64_t> mark[kMaxSlots / 64];
@@ -28,18 +34,25 @@ static_assert(sizeof(SlotBits) == 128);
 
 // Constant after heap::initialise().
 struct PageMap {
-  std::uintptr_t base = 0;      // of the reservation
-  std::size_t bytes = 0;        // of the reservation; 0: not initialised, contains nothing
-  std::size_t small_bytes = 0;  // of the small range, which comes first
-  std::size_t large_bytes = 0;  // of the large range, which follows
+  std::uintptr_t base = 0;        // of the reservation
+  std::size_t bytes = 0;          // of the reservation; 0: not initialised, contains nothing
+  std::size_t small_bytes = 0;    // of the small range, which comes first
+  std::size_t large_bytes = 0;    // of the large range, which follows
+  std::uintptr_t arena_base = 0;  // of the arena range, the last
+  std::size_t arena_bytes = 0;
   std::atomic<std::uint32_t>* infos = nullptr;
   std::atomic<Span*>* spans = nullptr;
   SlotBits* slot_bits = nullptr;
+  ArenaBlock* arena_heads = nullptr;
 };
 extern PageMap page_map;
 
 inline bool contains(std::uintptr_t address) noexcept {
   return address - page_map.base < page_map.bytes;
+}
+// Request memory, faded or not.
+inline bool in_arena_range(std::uintptr_t address) noexcept {
+  return address - page_map.arena_base < page_map.arena_bytes;
 }
 inline std::size_t page_of(std::uintptr_t address) noexcept {
   return (address - page_map.base) / kPageBytes;
@@ -96,7 +109,8 @@ struct ObjectPlace {
   // Relaxed: the bit tells of nothing but itself.
   bool marked() const noexcept { return (mark_word->load(std::memory_order_relaxed) & bit) != 0; }
 };
-// For any address inside the reservation, interior ones included. Free slots have a place too.
+// For any address inside the reservation, interior ones included. Free slots have a place too. Of request
+// memory faded objects only.
 ObjectPlace find_object(std::uintptr_t address) noexcept;
 
 }  // namespace tailrace::heap

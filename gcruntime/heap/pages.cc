@@ -4,10 +4,12 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <iterator>
 #include <mutex>
 
 #include "gcruntime/base/check.h"
 #include "gcruntime/base/spin_lock.h"
+#include "gcruntime/heap/arena_blocks.h"
 #include "gcruntime/heap/heap.h"
 #include "gcruntime/heap/huge_pages.h"
 #include "gcruntime/heap/page_map.h"
@@ -32,6 +34,19 @@ constexpr std::size_t kSmallestReservationBytes = std::size_t{256} << 20;
 base::SpinLock page_lock;  // guards the two PageRuns, and the span records
 PageRuns small_runs;
 PageRuns large_runs;
+PageRuns arena_runs;
+PageRuns* const all_runs[] = {&small_runs, &large_runs, &arena_runs};
+
+PageRuns& runs_of(SpanState state) noexcept {
+  switch (state) {
+    case SpanState::kSmall:
+      return small_runs;
+    case SpanState::kArena:
+      return arena_runs;
+    default:
+      return large_runs;
+  }
+}
 // Pieces taken and put back; under the page lock.
 std::uint64_t releases_begun = 0;
 std::uint64_t releases_ended = 0;
@@ -46,14 +61,15 @@ std::atomic<std::uint64_t> idle_resident_sum{0};
 // Of the pages that were ever given out, whether they are resident or not.
 std::size_t table_bytes() noexcept {
   return (small_runs.grown_pages() + large_runs.grown_pages()) * (4 + 8) +
-         small_runs.grown_pages() * sizeof(SlotBits);
+         small_runs.grown_pages() * sizeof(SlotBits) + arena_runs.grown_pages() * 8 +
+         arena_runs.grown_pages() / kArenaBlockPages * sizeof(ArenaBlock);
 }
 
 // Under the page lock, after each change of the runs.
 void note_resident() noexcept {
   std::size_t idle = 0;
   std::size_t all = 0;
-  for (const PageRuns* runs : {&small_runs, &large_runs}) {
+  for (const PageRuns* runs : all_runs) {
     idle += runs->free_resident_pages();
     all += runs->grown_pages() - runs->free_zeroed_pages();
   }
@@ -95,13 +111,20 @@ void initialise() noexcept {
     page_map.infos = static_cast<std::atomic<std::uint32_t>*>(table(pages * 4));
     page_map.spans = static_cast<std::atomic<Span*>*>(table(pages * 8));
     page_map.slot_bits = static_cast<SlotBits*>(table(small_pages * sizeof(SlotBits)));
+    const std::size_t arena_pages = pages - small_pages - large_pages;
+    page_map.arena_heads = static_cast<ArenaBlock*>(
+        table((arena_pages / kArenaBlockPages * sizeof(ArenaBlock) + os::kPageBytes - 1) /
+              os::kPageBytes * os::kPageBytes));
     page_map.small_bytes = small_pages * kPageBytes;
     page_map.large_bytes = large_pages * kPageBytes;
     page_map.base = reinterpret_cast<std::uintptr_t>(reserved);
+    page_map.arena_base = page_map.base + (small_pages + large_pages) * kPageBytes;
+    page_map.arena_bytes = arena_pages * kPageBytes;
     page_map.bytes = bytes;
     os::prefer_huge_pages(reserved, page_map.small_bytes + page_map.large_bytes);
     small_runs.initialise(0, small_pages);
     large_runs.initialise(small_pages, large_pages);
+    arena_runs.initialise(small_pages + large_pages, arena_pages);
     return true;
   }();
   static_cast<void>(done);
@@ -112,7 +135,7 @@ void initialise() noexcept {
 // taken while somebody waits.
 Span* allocate_pages(SpanState state, std::size_t pages, bool may_grow,
                      Allowance* allowance) noexcept {
-  PageRuns& runs = state == SpanState::kSmall ? small_runs : large_runs;
+  PageRuns& runs = runs_of(state);
   for (bool waits = false;; waits = true) {
     {
       const std::lock_guard guard(page_lock);
@@ -129,9 +152,11 @@ Span* allocate_pages(SpanState state, std::size_t pages, bool may_grow,
 }
 
 void free_pages(Span* span) noexcept {
-  const std::size_t first = page_of(span->start);
-  for (std::size_t i = 0; i < span->pages; ++i) set_page_info(first + i, 0);
-  PageRuns& runs = span->state == SpanState::kSmall ? small_runs : large_runs;
+  if (span->state != SpanState::kArena) {
+    const std::size_t first = page_of(span->start);
+    for (std::size_t i = 0; i < span->pages; ++i) set_page_info(first + i, 0);
+  }
+  PageRuns& runs = runs_of(span->state);
   const std::lock_guard guard(page_lock);
   runs.free(span);
   note_resident();
@@ -139,7 +164,8 @@ void free_pages(Span* span) noexcept {
 
 bool roomy() noexcept {
   const std::lock_guard guard(page_lock);
-  return (small_runs.used_pages() + large_runs.used_pages()) * kPageBytes <
+  return (small_runs.used_pages() + large_runs.used_pages() + arena_runs.used_pages()) *
+             kPageBytes <
          roomy_bytes.load(std::memory_order_relaxed);
 }
 
@@ -157,6 +183,7 @@ void set_roomy_bytes(std::uint64_t bytes) noexcept {
 }
 
 ObjectPlace find_object(std::uintptr_t address) noexcept {
+  if (in_arena_range(address)) return find_faded(arena_block_of(address), address);
   ObjectPlace place;
   const std::size_t page = page_of(address);
   const std::uint32_t info = page_info(page);
@@ -195,20 +222,27 @@ ObjectPlace find_object(std::uintptr_t address) noexcept {
 GrownPages grown_pages() noexcept {
   const std::lock_guard guard(page_lock);
   return {small_runs.grown_pages(), large_runs.first_page(),
-          large_runs.first_page() + large_runs.grown_pages()};
+          large_runs.first_page() + large_runs.grown_pages(), arena_runs.first_page(),
+          arena_runs.first_page() + arena_runs.grown_pages()};
 }
 
 Span* take_idle_run(std::size_t keep_bytes) noexcept {
   const std::lock_guard guard(page_lock);
-  const std::size_t idle = small_runs.free_resident_pages() + large_runs.free_resident_pages();
+  std::size_t idle = 0;
+  for (const PageRuns* runs : all_runs) idle += runs->free_resident_pages();
   if (idle * kPageBytes <= keep_bytes || waiting != 0) return nullptr;
-  const bool more_small = small_runs.free_resident_pages() > large_runs.free_resident_pages();
-  PageRuns& more = more_small ? small_runs : large_runs;
-  PageRuns& less = more_small ? large_runs : small_runs;
+  // From the range that has most first.
+  PageRuns* in_turn[std::size(all_runs)];
+  std::copy(std::begin(all_runs), std::end(all_runs), in_turn);
+  std::sort(std::begin(in_turn), std::end(in_turn), [](const PageRuns* a, const PageRuns* b) {
+    return a->free_resident_pages() > b->free_resident_pages();
+  });
   Span* run = nullptr;
   for (const bool whole : {true, false}) {
-    run = more.take_resident(0, whole);
-    if (run == nullptr) run = less.take_resident(0, whole);
+    for (PageRuns* runs : in_turn) {
+      run = runs->take_resident(0, whole);
+      if (run != nullptr) break;
+    }
     if (run != nullptr) break;
   }
   if (run != nullptr) ++releases_begun;
@@ -223,7 +257,10 @@ void put_idle_run(Span* run) noexcept {
       (run->start + run->bytes() + os::kHugePageBytes - 1) & ~(os::kHugePageBytes - 1);
   {
     const std::lock_guard guard(page_lock);
-    PageRuns& runs = page_of(run->start) < large_runs.first_page() ? small_runs : large_runs;
+    const std::size_t page = page_of(run->start);
+    PageRuns& runs = page < large_runs.first_page()   ? small_runs
+                     : page < arena_runs.first_page() ? large_runs
+                                                      : arena_runs;
     const Span* merged = runs.put_zeroed(run);
     begin = std::max(begin, merged->start);
     end = std::min(end, merged->start + merged->bytes());
@@ -241,7 +278,10 @@ void await_idle_runs() noexcept {
       // As many as are on their way now; or none is.
       wait_for = std::min(wait_for, releases_begun);
       if (releases_ended >= wait_for) return;
-      if (small_runs.releasing_pages() + large_runs.releasing_pages() == 0) return;
+      if (std::all_of(std::begin(all_runs), std::end(all_runs),
+                      [](const PageRuns* runs) { return runs->releasing_pages() == 0; })) {
+        return;
+      }
     }
     ::sched_yield();
   }
@@ -250,7 +290,7 @@ void await_idle_runs() noexcept {
 HeapLevels levels() noexcept {
   HeapLevels levels;
   const std::lock_guard guard(page_lock);
-  for (const PageRuns* runs : {&small_runs, &large_runs}) {
+  for (const PageRuns* runs : all_runs) {
     levels.inuse_bytes += runs->used_pages() * kPageBytes;
     // What is on its way to the kernel is idle and not released yet.
     levels.idle_bytes += (runs->free_pages() + runs->releasing_pages()) * kPageBytes;

@@ -1,8 +1,9 @@
 // Span: a run of pages with one purpose. States: free (in page_runs' lists), small (slots of one class),
 // large (one object), releasing (on no list while its pages are given back to the OS).
 //
-//   free -> small, large         page_runs allocates it
+//   free -> small, large, arena  page_runs allocates it
 //   small, large -> free         the sweep found no live slot
+//   arena -> free                nobody has use for the block (arena_blocks.h)
 //   free -> releasing -> free    on demand; neighbours do not merge with it meanwhile
 // Fields are written under the page lock while the span is free or on its way. In use, it is on exactly one
 // list (span_lists.h), or one worker cache holds it, or one thread sweeps it: whoever took it off its list has
@@ -17,7 +18,7 @@
 
 namespace tailrace::heap {
 
-enum class SpanState : std::uint8_t { kFree, kSmall, kLarge, kReleasing };
+enum class SpanState : std::uint8_t { kFree, kSmall, kLarge, kArena, kReleasing };
 
 struct Span {
   Span* next = nullptr;  // of the list the span is on: free runs, or one of span_lists.h

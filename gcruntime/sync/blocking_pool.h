@@ -30,6 +30,7 @@
 
 #include "gcruntime/fiber/scheduler.h"
 #include "gcruntime/gc/barrier.h"
+#include "gcruntime/gc/escape.h"
 #include "gcruntime/gc/mutator.h"
 
 namespace tailrace::fiber {
@@ -164,6 +165,8 @@ std::invoke_result_t<F&> blocking(F&& function) {
     internal::check_may_block();
     return std::invoke(function);
   }
+  // [arena.escape] It runs on another thread, and may use what it captured by reference.
+  gc::internal::hand_over(&function, sizeof(function));
   internal::BlockingCallOf<std::remove_reference_t<F>, Result> call(function);
   BlockingPool::of(*Scheduler::current()).run(call);
   if (call.exception != nullptr) std::rethrow_exception(std::move(call.exception));

@@ -96,6 +96,7 @@ class Channel {
   ChannelStatus send(const T& value) { return send(T(value)); }
   ChannelStatus send_until(T&& value, std::int64_t deadline_ns) {
     internal::check_attached<T>();
+    internal::hand_over(value);
     return core_.operate(internal::Side::kSend, &value, deadline_ns);
   }
   ChannelStatus send_until(const T& value, std::int64_t deadline_ns) {
@@ -109,12 +110,14 @@ class Channel {
   }
   ChannelStatus send(const Context& context, T&& value) {
     internal::check_attached<T>();
+    internal::hand_over(value);
     return under(context, internal::Side::kSend, &value);
   }
   ChannelStatus send(const Context& context, const T& value) { return send(context, T(value)); }
   // Does not suspend.
   ChannelStatus try_send(T&& value) {
     internal::check_attached<T>();
+    internal::hand_over(value);
     return core_.try_operate(internal::Side::kSend, &value);
   }
   ChannelStatus try_send(const T& value) { return try_send(T(value)); }

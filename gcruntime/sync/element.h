@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "gcruntime/base/mutant.h"
+#include "gcruntime/gc/escape.h"
 #include "gcruntime/gc/make.h"
 #include "gcruntime/gc/mutator.h"
 #include "gcruntime/gc/root.h"
@@ -94,6 +95,12 @@ void check_attached() noexcept {
   if constexpr (Element<T>::kScanned) static_cast<void>(gc::mutator());
 }
 
+// [arena.escape] Before it is where another fiber takes it: by the sender, whose arena it may point into.
+template <typename T>
+void hand_over(T& value) noexcept {
+  if constexpr (Element<T>::kScanned) gc::internal::hand_over(&value, sizeof(T));
+}
+
 // The memory of a ring; made on an attached thread if it is scanned.
 template <typename T>
 class Ring {
@@ -104,7 +111,8 @@ class Ring {
     if constexpr (Element<T>::kScanned) {
       const std::size_t words = bytes / 8 + alignof(T) / 8;
       root_ = static_cast<RingWord*>(gc::allocate_scanned(words * 8, gc::kTypeNumber<RingWord>,
-                                                          static_cast<std::uint32_t>(words)));
+                                                          static_cast<std::uint32_t>(words),
+                                                          gc::Place::kHeap));
       const auto address = reinterpret_cast<std::uintptr_t>(root_.get());
       memory_ = reinterpret_cast<void*>((address + alignof(T) - 1) / alignof(T) * alignof(T));
     } else {

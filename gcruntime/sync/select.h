@@ -59,6 +59,7 @@ struct SendCase {
   void fill(Case& one) noexcept {
     if (channel == nullptr) return;
     check_attached<T>();
+    hand_over(value);
     one.channel = &channel->core();
     one.side = Side::kSend;
     one.slot = &value;

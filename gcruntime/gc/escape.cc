@@ -1,0 +1,300 @@
+// [arena.fade] An object is faded in a section of its own: its fade bit, and its mark if the collector's phase
+// asks for one, are one step for handshakes. What it points to is faded after it, in later sections; the pointer
+// that made it escape is stored last. A cycle may begin or end between any two of them:
+//   phase off        the object is white, like any that nobody has marked yet. If the barrier comes on before the
+//                    store, the store's own barrier shades it, and its children are found through it.
+//   barrier, black   it is shaded: grey, so the marker looks into it. A child that is not faded yet is no object
+//                    for the marker, but it stays a root's (the arena is walked, or was, and everything stored
+//                    since was shaded); when it fades it is shaded itself.
+//   leaving          all that could be reached is marked, what it points to included; it is marked like what is
+//                    allocated now, or the sweep would take it for dead.
+// So an object that somebody else can reach is marked in every cycle in which it could be missed.
+#include "gcruntime/gc/escape.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "gcruntime/base/check.h"
+#include "gcruntime/base/mutant.h"
+#include "gcruntime/gc/allocate.h"
+#include "gcruntime/gc/arena_record.h"
+#include "gcruntime/gc/barrier.h"
+#include "gcruntime/gc/marker.h"
+#include "gcruntime/gc/mutator.h"
+#include "gcruntime/gc/phase.h"
+#include "gcruntime/gc/type_info.h"
+#include "gcruntime/heap/arena_blocks.h"
+
+namespace tailrace::gc::internal {
+namespace {
+
+using heap::ArenaBlock;
+
+std::uint64_t header_at(std::uintptr_t slot) noexcept {
+  return *reinterpret_cast<const std::uint64_t*>(slot);
+}
+std::size_t bytes_at(const ArenaBlock* block, std::uintptr_t slot) noexcept {
+  const std::size_t granules = heap::ArenaHeader::granules(header_at(slot));
+  return granules != 0 ? granules * heap::kGranuleBytes
+                       : reinterpret_cast<std::uintptr_t>(block->end()) - slot;
+}
+
+// The index of the block has the starts of all objects of the segment by now.
+void index_segment(const Arena& arena, ArenaBlock* block, heap::ArenaSegment* segment) noexcept {
+  char* const end = end_of_segment(arena, *segment);
+  for_each_in_segment(segment->indexed, end, [&](const char* at, std::uint64_t) {
+    const auto granule =
+        static_cast<std::size_t>(at + kHeaderBytes - block->begin()) / heap::kGranuleBytes;
+    block->starts[granule / 64] |= std::uint64_t{1} << granule % 64;
+  });
+  segment->indexed = end;
+}
+
+// The slot of the arena's object, faded or not, that the address lies in; 0: none.
+std::uintptr_t find_slot(const Arena& arena, ArenaBlock* block, std::uintptr_t address) noexcept {
+  for (heap::ArenaSegment* segment = block->segments; segment != nullptr;
+       segment = segment->in_block) {
+    if (address < reinterpret_cast<std::uintptr_t>(segment) ||
+        address >= reinterpret_cast<std::uintptr_t>(segment->limit)) {
+      continue;
+    }
+    index_segment(arena, block, segment);
+    const auto begin = reinterpret_cast<std::uintptr_t>(block->begin());
+    std::size_t granule =
+        std::min((address - begin + kHeaderBytes) / heap::kGranuleBytes, heap::kGranules - 1);
+    std::size_t word = granule / 64;
+    std::uint64_t bits = block->starts[word] & ~std::uint64_t{0} >> (63 - granule % 64);
+    while (bits == 0) {
+      if (word == 0) return 0;
+      bits = block->starts[--word];
+    }
+    granule = word * 64 + 63 - static_cast<std::size_t>(__builtin_clzll(bits));
+    const std::uintptr_t slot = begin + granule * heap::kGranuleBytes - kHeaderBytes;
+    return address - slot < bytes_at(block, slot) ? slot : 0;
+  }
+  return 0;
+}
+
+ArenaBlock* block_of(const Arena& arena, std::uintptr_t address) noexcept {
+  if (!heap::in_arena_range(address)) return nullptr;
+  ArenaBlock* const block = heap::arena_block_of(address);
+  // Relaxed: the own fiber's, or another's, which it is not.
+  return block->owner.load(std::memory_order_relaxed) == &arena ? block : nullptr;
+}
+
+// One section: true, if it was not faded before.
+bool fade_one(Arena& arena, ArenaBlock* block, std::uintptr_t slot) noexcept {
+  const Section section;
+  if (!heap::set_faded(block, slot + kHeaderBytes)) return false;
+  Mutator& self = *base::current_mutator();
+  const std::size_t bytes = bytes_at(block, slot);
+  ++arena.faded_objects;
+  arena.faded_bytes += bytes;
+  // It is the collector's to mark and to free: the pacer hears of it with the thread's next allocations.
+  self.cache.flushed_bytes -= bytes;
+  const std::uint8_t phase = base::phase();
+  if (phase == kPhaseOff || base::mutant(base::Mutant::kFadeUnmarked)) return true;
+  const heap::ObjectPlace place = heap::find_faded(block, slot);
+  if (phase == kPhaseLeaving) {
+    if (mark_object(place)) self.shaded_bytes += place.slot_bytes;
+  } else {
+    shade_place(self, place);
+  }
+  return true;
+}
+
+// What has faded and has not been looked into.
+class Work {
+ public:
+  void push(std::uintptr_t slot) {
+    if (count_ < kNear) {
+      near_[count_++] = slot;
+    } else {
+      far_.push_back(slot);
+    }
+  }
+  bool empty() const noexcept { return count_ == 0 && far_.empty(); }
+  std::uintptr_t pop() noexcept {
+    if (far_.empty()) return near_[--count_];
+    const std::uintptr_t slot = far_.back();
+    far_.pop_back();
+    return slot;
+  }
+
+ private:
+  static constexpr std::size_t kNear = 128;
+  std::uintptr_t near_[kNear];
+  std::size_t count_ = 0;
+  std::vector<std::uintptr_t> far_;
+};
+
+class Fader {
+ public:
+  explicit Fader(Arena& arena) noexcept : arena_(arena) {}
+
+  void reach(std::uintptr_t address) noexcept {
+    ArenaBlock* const block = block_of(arena_, address);
+    if (block == nullptr) return;
+    const std::uintptr_t slot = find_slot(arena_, block, address);
+    if (slot == 0 || !fade_one(arena_, block, slot)) return;
+    if (!heap::ArenaHeader::noscan(header_at(slot))) work_.push(slot);
+  }
+  // Any bit pattern: what it points into, and what ends there.
+  void reach_conservatively(std::uintptr_t word) noexcept {
+    if (!heap::in_arena_range(word) && !heap::in_arena_range(word - 1)) return;
+    reach(word);
+    reach(word - 1);
+  }
+  void drain() noexcept {
+    if (base::mutant(base::Mutant::kFadeShallow)) return;
+    while (!work_.empty()) look_into(work_.pop());
+  }
+
+ private:
+  void look_into(std::uintptr_t slot) noexcept {
+    const ScannedObject object = read_scanned_object(slot);
+    const TypeInfo& type = *object.type;
+    const std::size_t words = std::size_t{type.words} * object.count;
+    for (std::size_t base = 0; base < words; base += type.words) {
+      for (std::size_t group = 0; group * 64 < type.words; ++group) {
+        for (std::uint64_t bits = type.bitmap[group]; bits != 0; bits &= bits - 1) {
+          const std::uintptr_t word =
+              object.payload[base + group * 64 + static_cast<std::size_t>(__builtin_ctzll(bits))];
+          if (type.maybe) {
+            reach_conservatively(word);
+          } else if ((word & 1) == 0) {
+            reach(word);
+          }
+        }
+      }
+    }
+  }
+
+  Arena& arena_;
+  Work work_;
+};
+
+Arena* arena_of(Mutator* self) noexcept { return self == nullptr ? nullptr : self->arena; }
+
+}  // namespace
+
+namespace {
+
+// The arena whose unfaded object would escape; null: nothing does.
+TAILRACE_ALWAYS_INLINE Arena* escaping(Mutator& self, const void* slot,
+                                       std::uintptr_t value) noexcept {
+  ArenaBlock* const block = heap::arena_block_of(value);
+  // Acquire: pairs with who gave the block to the arena.
+  auto* const owner = static_cast<Arena*>(block->owner.load(std::memory_order_acquire));
+  if (owner == nullptr) return nullptr;  // faded, or nobody's
+  const auto place = reinterpret_cast<std::uintptr_t>(slot);
+  if (self.on_own_stack(place)) return nullptr;
+  if (base::mutant(base::Mutant::kEscapeIgnored) && !heap::in_arena_range(place)) return nullptr;
+  if (ArenaBlock* const around = block_of(*owner, place);
+      around != nullptr &&
+      (base::mutant(base::Mutant::kEscapeToFaded) || heap::find_faded(around, place).slot == 0)) {
+    return nullptr;
+  }
+  return heap::find_faded(block, value).slot != 0 ? nullptr : owner;
+}
+
+void fade_from(Arena& arena, std::uintptr_t value) noexcept {
+  Fader fader(arena);
+  fader.reach(value);
+  fader.drain();
+}
+
+}  // namespace
+
+// On a thread that is not attached the store itself stops the program.
+TAILRACE_NOINLINE void escape(const void* slot, std::uintptr_t value) noexcept {
+  if ((value & 1) != 0) return;  // the text of an inline String
+  Mutator* const self = base::current_mutator();
+  if (self == nullptr) return;
+  Arena* const owner = escaping(*self, slot, value);
+  if (owner == nullptr) return;
+  TAILRACE_CHECK_VALUE(owner == self->arena,
+                       "a pointer into another fiber's request arena is stored: what fibers share "
+                       "is handed over by spawn or a channel, or published; the pointer:",
+                       value);
+  fade_from(*owner, value);
+}
+
+TAILRACE_NOINLINE void escape_word(const void* slot, std::uintptr_t word) noexcept {
+  if ((word & 1) != 0) return;
+  Mutator* const self = base::current_mutator();
+  if (self == nullptr) return;
+  Arena* const owner = escaping(*self, slot, word);
+  if (owner == nullptr || owner != self->arena) return;
+  fade_from(*owner, word);
+}
+
+bool is_unfaded(const void* pointer) noexcept {
+  const auto address = reinterpret_cast<std::uintptr_t>(pointer);
+  if (!heap::in_arena_range(address)) return false;
+  ArenaBlock* const block = heap::arena_block_of(address);
+  // Acquire: pairs with who gave the block to its arena.
+  return block->owner.load(std::memory_order_acquire) != nullptr &&
+         heap::find_faded(block, address).slot == 0;
+}
+
+bool lives_in_arena(Mutator& self, const void* handle) noexcept {
+  const auto place = reinterpret_cast<std::uintptr_t>(handle);
+  if (self.on_own_stack(place)) return true;
+  ArenaBlock* const block = block_of(*self.arena, place);
+  return block != nullptr && heap::find_faded(block, place).slot == 0;
+}
+
+void fade(const void* pointer) noexcept {
+  Arena* const arena = arena_of(base::current_mutator());
+  if (arena == nullptr || arena->closed) return;
+  Fader fader(*arena);
+  fader.reach(reinterpret_cast<std::uintptr_t>(pointer));
+  fader.drain();
+}
+
+TAILRACE_NO_SANITIZE void fade_words(const void* begin, std::size_t bytes) noexcept {
+  Arena* const arena = arena_of(base::current_mutator());
+  if (arena == nullptr || arena->closed || arena->blocks == nullptr) return;
+  const std::uintptr_t low = (reinterpret_cast<std::uintptr_t>(begin) + 7) & ~std::uintptr_t{7};
+  const std::uintptr_t high = reinterpret_cast<std::uintptr_t>(begin) + bytes;
+  Fader fader(*arena);
+  for (std::uintptr_t at = low; at + 8 <= high; at += 8) {
+    fader.reach_conservatively(*reinterpret_cast<const volatile std::uintptr_t*>(at));
+  }
+  fader.drain();
+}
+
+void fade_all() noexcept {
+  Arena* const arena = arena_of(base::current_mutator());
+  if (arena == nullptr || arena->closed) return;
+  for (heap::ArenaSegment* segment = arena->first.load(std::memory_order_relaxed);
+       segment != nullptr; segment = segment->next.load(std::memory_order_relaxed)) {
+    ArenaBlock* const block = heap::arena_block_of(reinterpret_cast<std::uintptr_t>(segment));
+    for_each_in_segment(segment->begin(), end_of_segment(*arena, *segment),
+                        [&](const char* at, std::uint64_t) {
+                          fade_one(*arena, block, reinterpret_cast<std::uintptr_t>(at));
+                        });
+  }
+  // Nothing fits any more: what is allocated next finds it closed.
+  arena->limit = arena->bump.load(std::memory_order_relaxed);
+  arena->closed = true;
+  bump(base::current_mutator()->arena_counts.faded_whole, 1);
+}
+
+TAILRACE_NO_SANITIZE void hand_over(const void* begin, std::size_t bytes) noexcept {
+  Mutator* const self = base::current_mutator();
+  Arena* const arena = arena_of(self);
+  if (arena == nullptr || arena->closed) return;
+  if (base::mutant(base::Mutant::kHandOverIgnored)) return;
+  const std::uintptr_t low = (reinterpret_cast<std::uintptr_t>(begin) + 7) & ~std::uintptr_t{7};
+  const std::uintptr_t high = reinterpret_cast<std::uintptr_t>(begin) + bytes;
+  for (std::uintptr_t at = low; at + 8 <= high; at += 8) {
+    if (self->on_own_stack(*reinterpret_cast<const volatile std::uintptr_t*>(at))) {
+      return fade_all();
+    }
+  }
+  fade_words(begin, bytes);
+}
+
+}  // namespace tailrace::gc::internal
