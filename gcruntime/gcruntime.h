@@ -14,6 +14,8 @@
 #include "gcruntime/gc/root.h"
 #include "gcruntime/gc/string.h"
 #include "gcruntime/gc/vector.h"
+#include "gcruntime/pool/bounded_pool.h"
+#include "gcruntime/pool/pool.h"
 #include "gcruntime/sync/alarm.h"
 #include "gcruntime/sync/blocking_pool.h"
 #include "gcruntime/sync/channel.h"

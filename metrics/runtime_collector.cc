@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "metrics/gc_families.h"
+#include "metrics/pool_families.h"
 
 namespace tailrace::metrics {
 namespace {
@@ -321,6 +322,7 @@ std::vector<Family> gather(const RuntimeSnapshot& snapshot,
   }
   add_tailrace(page, snapshot.scheduler);
   add_gc_families(page.families, snapshot);
+  add_pool_families(page.families, snapshot.pools);
   add_fiber_stacks(page, snapshot.scheduler);
   add_blocking(page, snapshot.blocking);
   add_process(page, snapshot.process);

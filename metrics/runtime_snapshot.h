@@ -12,6 +12,7 @@
 #include "gcruntime/gc/holds.h"
 #include "gcruntime/gc/mem_stats.h"
 #include "gcruntime/gc/scavenger.h"
+#include "gcruntime/pool/pool_stats.h"
 #include "gcruntime/sync/blocking_pool.h"
 #include "metrics/capacity.h"
 #include "metrics/process_facts.h"
@@ -24,6 +25,7 @@ struct RuntimeSnapshot {
   std::vector<gc::HoldCounts> holds;  // by kind, preempted ones included; empty: not known
   gc::FinalizerStats finalizers;
   gc::ScavengeStats scavenge;
+  std::vector<gc::PoolStats> pools;
   fiber::SchedulerStats scheduler;
   fiber::BlockingStats blocking;
   ProcessFacts process;

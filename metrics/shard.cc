@@ -1,66 +1,20 @@
-// Leasing shards to threads, and making their cells.
+// Making the cells of shards.
 #include "metrics/shard.h"
 
-#include <bit>
 #include <cstddef>
-#include <mutex>
 #include <new>
 
 #include "gcruntime/base/check.h"
-
-extern "C" {
-constinit thread_local std::uint32_t tailrace_tls_metrics_shard = 0;
-}
 
 namespace tailrace::metrics {
 namespace {
 
 constexpr std::size_t kLineBytes = 64;
 
-// Bit i: shard i is leased. A shard passes from an ended thread to a new one under the mutex, which
-// orders the old owner's plain stores before the new owner's.
-constinit std::mutex lease_mutex;
-constinit std::uint64_t leased = std::uint64_t{1} << kCommonShard;
-
 // What threads write to when there is no memory for cells.
 alignas(kLineBytes) constinit std::array<Word, ShardedWords::kMaxWords> sink{};
 
-struct Lease {
-  unsigned index;
-  // Destructors of other thread_locals may still record after this one: they share the last shard.
-  ~Lease() {
-    tailrace_tls_metrics_shard = kCommonShard + 1;
-    const std::lock_guard lock(lease_mutex);
-    leased &= ~(std::uint64_t{1} << index);
-  }
-};
-
-unsigned take_free_shard() {
-  const std::lock_guard lock(lease_mutex);
-  const unsigned index = static_cast<unsigned>(std::countr_one(leased));
-  if (index < kCommonShard) {
-    leased |= std::uint64_t{1} << index;
-    return index;
-  }
-  return kCommonShard;
-}
-
 }  // namespace
-
-namespace internal {
-
-// Nothing here suspends, so the address of a thread_local may be taken.
-std::uint32_t lease_shard() noexcept {
-  const unsigned index = take_free_shard();
-  if (index != kCommonShard) {
-    static thread_local Lease lease{index};
-    static_cast<void>(lease);
-  }
-  tailrace_tls_metrics_shard = index + 1;
-  return index + 1;
-}
-
-}  // namespace internal
 
 ShardedWords::ShardedWords(unsigned words) : words_(words) {
   TAILRACE_CHECK_VALUE(words > 0 && words <= kMaxWords, "an instrument has 1 to 128 words", words);

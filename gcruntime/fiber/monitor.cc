@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "gcruntime/base/check.h"
+#include "gcruntime/base/describe_code.h"
 #include "gcruntime/fiber/scheduler_impl.h"
 #include "gcruntime/os/clock.h"
 
@@ -180,7 +181,7 @@ void Monitor::report(unsigned index, const Seen& seen, std::int64_t now_ns) {
     for (unsigned i = 0; i < sample.frames(); ++i) {
       // A return address may be the first byte behind its function.
       const auto* address = static_cast<const char*>(sample.frame(i)) - (i == 0 ? 0 : 1);
-      slice.stack.push_back(describe_code(address));
+      slice.stack.push_back(base::describe_code(address));
     }
   } else {
     slice.name = "(it has just left)";

@@ -8,7 +8,6 @@
 #include "gcruntime/fiber/monitor.h"
 
 #include <fcntl.h>
-#include <gnu/libc-version.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -20,7 +19,6 @@
 
 #include "gcruntime/base/annotations.h"
 #include "gcruntime/fiber/fiber_fixture.h"
-#include "gcruntime/fiber/stack_sample.h"
 #include "gcruntime/gc/collect.h"
 #include "gcruntime/gc/mutator.h"
 #include "gcruntime/os/clock.h"
@@ -218,13 +216,6 @@ TEST_P(MonitorTest, TracesInGosFormatUntilItStops) {
   EXPECT_TRUE(
       std::regex_match(text.erase(text.size() - 8), std::regex(R"((SCHED \d+ms: [^\n]*\]\n)+)")))
       << text;
-}
-
-TEST(Monitor, CodeIsDescribedByItsPlace) {
-  const std::string text = describe_code(reinterpret_cast<const void*>(&::gnu_get_libc_version));
-  EXPECT_NE(text.find("libc"), std::string::npos) << text;
-  EXPECT_NE(text.find("+0x"), std::string::npos) << text;
-  EXPECT_EQ(describe_code(reinterpret_cast<const void*>(16)), "0x10");
 }
 
 }  // namespace

@@ -1,7 +1,5 @@
 #include "gcruntime/fiber/stack_sample.h"
 
-#include <cxxabi.h>
-#include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
 #include <ucontext.h>
@@ -129,29 +127,6 @@ void StackSample::fill(Worker& worker, const void* context) noexcept {
   frames_[count_++] = reinterpret_cast<const void*>(registers[REG_RIP]);
   count_ += walk_frames(static_cast<std::uintptr_t>(registers[REG_RBP]), sp, high, frames_ + 1,
                         kMostFrames - 1);
-}
-
-std::string describe_code(const void* address) {
-  Dl_info info{};
-  char text[64];
-  if (::dladdr(address, &info) == 0 || info.dli_fname == nullptr) {
-    std::snprintf(text, sizeof text, "%p", address);
-    return text;
-  }
-  const auto offset_from = [&](const void* begin) {
-    std::snprintf(text, sizeof text, "+0x%zx",
-                  static_cast<std::size_t>(static_cast<const char*>(address) -
-                                           static_cast<const char*>(begin)));
-    return std::string(text);
-  };
-  const char* slash = std::strrchr(info.dli_fname, '/');
-  std::string place = (slash != nullptr ? slash + 1 : info.dli_fname) + offset_from(info.dli_fbase);
-  if (info.dli_sname == nullptr) return place;
-  int status = 0;
-  char* readable = abi::__cxa_demangle(info.dli_sname, nullptr, nullptr, &status);
-  std::string name = status == 0 && readable != nullptr ? readable : info.dli_sname;
-  std::free(readable);
-  return name + offset_from(info.dli_saddr) + " (" + place + ")";
 }
 
 }  // namespace tailrace::fiber

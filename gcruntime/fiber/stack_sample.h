@@ -17,7 +17,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <string>
 #include <thread>
 
 namespace tailrace::fiber {
@@ -57,9 +56,5 @@ class StackSample {
   char name_[kNameBytes] = {};
   char label_[kNameBytes] = {};
 };
-
-// "spin(int)+0x1c (tailrace-api+0x4f21c)": as much as the program's dynamic symbols tell; the offset
-// is what addr2line takes. Allocates.
-std::string describe_code(const void* address);
 
 }  // namespace tailrace::fiber
