@@ -11,6 +11,7 @@
 #include "gcruntime/gc/member.h"
 #include "gcruntime/gc/memory_limit.h"
 #include "gcruntime/gc/memory_wait.h"
+#include "gcruntime/gc/publish.h"
 #include "gcruntime/gc/root.h"
 #include "gcruntime/gc/string.h"
 #include "gcruntime/gc/vector.h"

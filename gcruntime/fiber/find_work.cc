@@ -271,7 +271,8 @@ TAILRACE_NOINLINE bool Worker::sit_on_bench() {
   return !ended;
 }
 
-// As a submitter, S1 to S4 of [fiber.sleep]. Nobody else sees the entries between the two queues.
+// As a submitter, S1 to S4 of [fiber.sleep]. Nobody else sees the entries between the two queues. What this
+// worker has won may stand in the global queue already (queue_up).
 void Worker::hand_over_queue() {
   Entry batch[RunQueue::kHalf];
   bool any = false;
@@ -279,7 +280,7 @@ void Worker::hand_over_queue() {
     scheduler_.global.push(batch, count);
     any = true;
   }
-  if (any && scheduler_.wake_one()) counters_.wakes.add();
+  if ((any || !scheduler_.global.empty()) && scheduler_.wake_one()) counters_.wakes.add();
 }
 
 void Worker::block(std::int64_t timeout_ns) {

@@ -145,30 +145,47 @@ TEST_P(WorkerCountTest, TimersOfManyWorkers) {
 
 // --- [fiber.bench] The number that may run fibers goes down and up.
 
-// Another thread that sets the number at random until it is told to end.
+// With one worker nobody is ever benched.
+using ResizedTest = FiberTest;
+INSTANTIATE_TEST_SUITE_P(Workers, ResizedTest, testing::Values(2u, 3u, 8u, 64u), worker_name);
+
+// Another thread that sets the number at random, once for each call: it rings, and if it came again, that would
+// repair the wake that it had made somebody lose.
 class Resizer {
  public:
-  explicit Resizer(Scheduler& scheduler)
-      : thread_([this, &scheduler] {
-          std::mt19937_64 random(base::test_seed());
-          // Relaxed: a flag for the test's end.
-          while (!enough_.load(std::memory_order_relaxed)) {
-            const unsigned wanted = 1 + static_cast<unsigned>(random() % scheduler.workers());
-            EXPECT_EQ(scheduler.set_active_workers(wanted), wanted);
-            // Changes that follow each other at once, and others between which fibers run.
-            for (std::uint64_t turns = random() % 64; turns > 0; --turns) std::this_thread::yield();
-            ++changes_;
-          }
-        }) {}
+  explicit Resizer(Scheduler& scheduler) : thread_([this, &scheduler] { run(scheduler); }) {}
   ~Resizer() {
-    enough_.store(true, std::memory_order_relaxed);
+    asked_ = kEnough;
     thread_.join();
   }
-  unsigned changes() const { return changes_; }
+  void change() { ++asked_; }
+  // Until it has.
+  void wait() const {
+    EXPECT_TRUE(spin_until([this] { return changed_ == asked_; }));
+  }
 
  private:
-  std::atomic<bool> enough_{false};
-  std::atomic<unsigned> changes_{0};
+  static constexpr unsigned kEnough = UINT32_MAX;
+
+  void run(Scheduler& scheduler) {
+    std::mt19937_64 random(base::test_seed());
+    for (;;) {
+      const unsigned asked = asked_;
+      if (asked == kEnough) return;
+      if (asked == changed_) {
+        std::this_thread::yield();
+        continue;
+      }
+      // Before, while or after that is submitted which it is to race.
+      for (std::uint64_t turns = random() % 4096; turns > 0; --turns) __builtin_ia32_pause();
+      const unsigned wanted = 1 + static_cast<unsigned>(random() % scheduler.workers());
+      EXPECT_EQ(scheduler.set_active_workers(wanted), wanted);
+      changed_ = asked;
+    }
+  }
+
+  std::atomic<unsigned> asked_{0};
+  std::atomic<unsigned> changed_{0};
   std::thread thread_;
 };
 
@@ -187,17 +204,17 @@ bool all_at_once(Scheduler& scheduler, unsigned count) {
   return in_time;
 }
 
-TEST_P(WorkerCountTest, NothingIsLostWhileTheNumberChanges) {
+TEST_P(ResizedTest, NothingIsLostWhileTheNumberChanges) {
   SCOPED_TRACE("seed " + std::to_string(base::test_seed()));
+  constexpr int kRounds = 60;
   SchedulerOptions options;
   options.perturb_seed = 815 + workers();
   Scheduler& own = start(options);
   std::atomic<int> ran{0};
-  int wanted = 0;
   {
     Resizer resizer(own);
-    while (resizer.changes() < 200) {
-      wanted += 200;
+    for (int round = 0; round < kRounds; ++round) {
+      resizer.change();
       own.run([&] {
         std::vector<JoinHandle> children;
         for (int i = 0; i < 200; ++i) {
@@ -210,25 +227,32 @@ TEST_P(WorkerCountTest, NothingIsLostWhileTheNumberChanges) {
         }
         for (JoinHandle& child : children) child.join();
       });
+      resizer.wait();
     }
   }
-  EXPECT_EQ(ran, wanted);
+  EXPECT_EQ(ran, kRounds * 200);
   own.set_active_workers(workers());
   EXPECT_TRUE(all_at_once(own, workers()));
 }
 
-TEST_P(WorkerCountTest, NoWakeIsLostWhileTheNumberChanges) {
+TEST_P(ResizedTest, NoWakeIsLostWhileTheNumberChanges) {
   SCOPED_TRACE("seed " + std::to_string(base::test_seed()));
   Scheduler& own = start();
   Resizer resizer(own);
   for (int round = 0; round < 500; ++round) {
     std::atomic<bool> ran{false};
-    own.spawn([&] { spawn([&] { ran = true; }); });
+    resizer.change();
+    own.spawn([&, round] {
+      // Woken on a worker that may be on the bench by then.
+      if (round % 2 == 0) sleep_for_ns(50'000);
+      spawn([&] { ran = true; });
+    });
     ASSERT_TRUE(spin_until([&] { return ran.load(); })) << "round " << round;
+    resizer.wait();
   }
 }
 
-TEST_P(WorkerCountTest, OneRunsAllThatAreReady) {
+TEST_P(ResizedTest, OneRunsAllThatAreReady) {
   Scheduler& own = start();
   std::atomic<bool> enough{false};
   std::vector<std::atomic<unsigned>> seen(workers());
@@ -254,10 +278,11 @@ TEST_P(WorkerCountTest, OneRunsAllThatAreReady) {
 }
 
 // Sockets and timers stay where they are, and are served there.
-TEST_P(WorkerCountTest, BenchedWorkersPollAndKeepTime) {
+TEST_P(ResizedTest, BenchedWorkersPollAndKeepTime) {
   FakeNetpoll netpoll;
   SchedulerOptions options;
   options.netpoll = &netpoll;
+  options.perturb_seed = 2311 + workers();
   Scheduler& own = start(options);
   std::atomic<unsigned> awake{0};
   std::vector<JoinHandle> sleepers;

@@ -9,6 +9,7 @@
 #include "gcruntime/gc/allocate.h"
 #include "gcruntime/gc/arena_record.h"
 #include "gcruntime/gc/escape.h"
+#include "gcruntime/gc/escape_report.h"
 #include "gcruntime/gc/memory_limit.h"
 #include "gcruntime/gc/memory_wait.h"
 #include "gcruntime/gc/mutator.h"
@@ -92,25 +93,24 @@ TAILRACE_NO_SANITIZE heap::ArenaSegment* make_segment(heap::ArenaBlock* block, c
   return segment;
 }
 
-// The last one first: a walk meets all that were there when it began.
+// The last one first: a walk meets all that were there when it began. Release: pairs with the walk.
 void link_segment(Arena& arena, heap::ArenaSegment* segment) noexcept {
   segment->next.store(arena.first.load(std::memory_order_relaxed), std::memory_order_relaxed);
   arena.first.store(segment, std::memory_order_release);
 }
 
-// In a section or not: nobody else knows the segment.
+// In a section or not: nobody else knows the segment. Each store a release, in this order: of a segment that is
+// linked either its end is there, or the bump pointer is in it (end_of_segment), wherever the thread is stopped.
 void enter_segment(Arena& arena, heap::ArenaSegment* segment) noexcept {
   if (heap::ArenaSegment* const before = arena.current) {
     char* const end = arena.bump.load(std::memory_order_relaxed);
     arena.bytes += static_cast<std::uint64_t>(end - before->begin());
-    // Release, all, in this order: who sees a bump pointer of the new segment sees the old one's end
-    // (end_of_segment), and who sees the segment sees its fields.
     before->end.store(end, std::memory_order_release);
   }
-  link_segment(arena, segment);
   arena.current = segment;
   arena.bump.store(segment->begin(), std::memory_order_release);
   arena.limit = segment->begin();
+  link_segment(arena, segment);
 }
 
 // The next hole of the block at hand; null: there is none.
@@ -210,12 +210,11 @@ bool too_old(const Mutator& self, const Arena& arena) noexcept {
 
 char* end_of_segment(const Arena& arena, const heap::ArenaSegment& segment) noexcept {
   // Acquire, all: pair with enter_segment and arena_allocate.
-  for (;;) {
-    if (char* const end = segment.end.load(std::memory_order_acquire)) return end;
-    char* const bump = arena.bump.load(std::memory_order_acquire);
-    if (bump > reinterpret_cast<const char*>(&segment) && bump <= segment.limit) return bump;
-    // The bump pointer has moved on to another segment, so this one's end is there.
-  }
+  if (char* const end = segment.end.load(std::memory_order_acquire)) return end;
+  char* const bump = arena.bump.load(std::memory_order_acquire);
+  if (bump > reinterpret_cast<const char*>(&segment) && bump <= segment.limit) return bump;
+  // The bump pointer has moved on to another segment, so this one's end is there.
+  return segment.end.load(std::memory_order_acquire);
 }
 
 void* arena_refill(std::size_t payload_bytes, std::uint16_t type, std::uint32_t count) {
@@ -351,13 +350,19 @@ void end() noexcept {
   Mutator* const self = mutator();
   Arena& arena = *self->arena;
   tell_arena_counts(*self);
+  // The record is somebody else's when it has been given up.
+  const struct {
+    const char* label;
+    std::uint64_t bytes, objects, faded_bytes, faded_objects;
+  } facts{arena.label, arena.told_bytes, arena.told_objects, arena.faded_bytes,
+          arena.faded_objects};
   {
     const Section section;
     self->arena = nullptr;
-    bump(self->arena_counts.bytes, arena.told_bytes);
-    bump(self->arena_counts.objects, arena.told_objects);
-    bump(self->arena_counts.faded_bytes, arena.faded_bytes);
-    bump(self->arena_counts.faded_objects, arena.faded_objects);
+    bump(self->arena_counts.bytes, facts.bytes);
+    bump(self->arena_counts.objects, facts.objects);
+    bump(self->arena_counts.faded_bytes, facts.faded_bytes);
+    bump(self->arena_counts.faded_objects, facts.faded_objects);
     bump(self->arena_counts.ended, 1);
     arena.left_generation = self->cache.generation;
     for (;;) {
@@ -382,6 +387,7 @@ void end() noexcept {
       }
     }
   }
+  note_arena_end(facts.label, facts.bytes, facts.objects, facts.faded_bytes, facts.faded_objects);
   flush_counts(*mutator(), kFlushBytes);  // of what faded
 }
 
@@ -443,6 +449,16 @@ void for_each_arena_object(VisitArenaObject visit, void* visitor) noexcept {
     arena->state.store(Arena::State::kFree, std::memory_order_release);
     internal::give_record(arena);
   }
+}
+
+ArenaCounts World::arena_counts() {
+  ArenaCounts sum;
+  native([&] {
+    const std::lock_guard guard(mutex_);
+    sum = ended_arenas_;
+    for_each_mutator([&](Mutator& each) { add_counts(sum, each.arena_counts); });
+  });
+  return sum;
 }
 
 ArenaDead read_arena_dead() {

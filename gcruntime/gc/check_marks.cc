@@ -179,8 +179,14 @@ class Checker {
           if (!type.maybe) {
             exact(value, parent);
           } else {
-            for_each_referent(value,
-                              [&](const heap::ObjectPlace& place) { reach(place, parent, value); });
+            for_each_referent(value, [&](const heap::ObjectPlace& place) {
+              // What only ends there: a store into an object that was scanned shades what it points into.
+              if (value - place.slot >= place.slot_bytes && !place.marked()) {
+                ++totals_.suspects;
+              } else {
+                reach(place, parent, value);
+              }
+            });
           }
         }
       }

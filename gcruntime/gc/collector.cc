@@ -8,6 +8,7 @@
 #include <new>
 #include <thread>
 
+#include "gcruntime/gc/allocs_per_run.h"
 #include "gcruntime/gc/arena_record.h"
 #include "gcruntime/gc/cycle_stats.h"
 #include "gcruntime/gc/finalizer.h"
@@ -127,32 +128,40 @@ void Collector::request_cycle() noexcept {
   });
 }
 
-// At the backstop, the last resort: the thread marks, and waits where there is nothing to mark, or when
-// marking may not have more of the CPU. What it did not mark is one hold, as long as it was.
-void Collector::wait_for_cycle() noexcept {
+std::uint64_t Collector::cycles_ended() noexcept {
   std::uint64_t ended = 0;
   native([&] {
     const std::lock_guard guard(mutex_);
     ended = ended_;
   });
+  return ended;
+}
+
+// At the backstop, the last resort: who allocates marks a slice at a time, as long as its fiber may be asked
+// to, and waits in between, a fiber without its worker. Its bounds end the wait, and it goes on past the
+// backstop. What it did not mark is one hold, as long as it was.
+void Collector::wait_for_cycle() noexcept {
+  constexpr std::int64_t kUntilNextSliceNs = 1'000'000;
+  constexpr std::int64_t kAskAgainNs =
+      10'000'000;  // whether the work has ended, or the limiter is off
+  const std::uint64_t ended = cycles_ended();
   const std::int64_t begin_ns = os::now_ns();
   std::int64_t marked_ns = 0;
-  bool over = false;
-  // Acquire pairs with run_cycle's release: the cycle that was to be waited for has ended.
-  while (!over && requested_.load(std::memory_order_acquire)) {
-    const std::int64_t slice_ns = pacer_.limited() ? 0 : Marking::instance().slice(/*assist=*/true);
-    marked_ns += slice_ns;
-    if (slice_ns != 0) continue;
-    native([&] {
-      std::unique_lock lock(mutex_);
-      waiting_.fetch_add(1, std::memory_order_relaxed);
-      done_.wait_for(lock, std::chrono::milliseconds(1), [&] {
-        return ended_ != ended || !requested_.load(std::memory_order_acquire);
-      });
-      over = ended_ != ended;
-      waiting_.fetch_sub(1, std::memory_order_relaxed);
-    });
+  waiting_.fetch_add(1, std::memory_order_relaxed);
+  for (;;) {
+    const bool marks = !pacer_.limited() && assist_allowance_ns(own_alloc_counts()) > 0;
+    if (marks) marked_ns += Marking::instance().slice(/*assist=*/true);
+    // Before the cycle is looked at: if it ends after that, the line is told.
+    const std::uint64_t seen = at_backstop_.news();
+    // Acquire pairs with run_cycle's release: the cycle that was to be waited for has ended.
+    if (!requested_.load(std::memory_order_acquire) || cycles_ended() != ended) break;
+    const internal::Bounds bounds = internal::all_bounds();
+    const std::int64_t now_ns = os::now_ns();
+    if (bounds.ended || now_ns >= bounds.deadline_ns) break;
+    const std::int64_t until_ns = now_ns + (marks ? kUntilNextSliceNs : kAskAgainNs);
+    internal::wait_in(at_backstop_, seen, std::min(until_ns, bounds.deadline_ns));
   }
+  waiting_.fetch_sub(1, std::memory_order_relaxed);
   note_hold(HoldKind::kStall, os::now_ns() - begin_ns - marked_ns);
 }
 
@@ -224,7 +233,9 @@ Marking::Pace Collector::pace() noexcept {
     const std::lock_guard guard(mutex_);
     pacer_.account(begun_);
   }
-  return {pacer_.mark_share(), waiting_.load(std::memory_order_relaxed) != 0};
+  // While the limiter is on, who waits hurries nobody: else one at the backstop would do away with the limit.
+  const bool hurry = waiting_.load(std::memory_order_relaxed) != 0 && !pacer_.limited();
+  return {pacer_.mark_share(), hurry};
 }
 
 CycleOptions Collector::begin_cycle(std::int64_t now_ns, CycleTrace& trace) {
@@ -291,9 +302,8 @@ void Collector::run_cycle(bool forced) {
     trace.since_start_ns = begin_ns - started_ns_;
     trace.gc_cpu_fraction = cpu_fraction(end_ns);
     trace.procs = options_.procs;
-    // Whoever stalls at the backstop; those in collect() wait for the sweep.
-    done_.notify_all();
   }
+  at_backstop_.tell();
   if (trace_.load(std::memory_order_relaxed)) {
     trace.begin_ns = trace.begin_cpu_ns = result.begin_ns;
     trace.mark_ns = result.mark_ns;

@@ -16,6 +16,7 @@
 #include "gcruntime/gc/gctrace.h"
 #include "gcruntime/gc/mem_stats.h"
 #include "gcruntime/gc/pacer_control.h"
+#include "gcruntime/gc/room_line.h"
 
 namespace tailrace::gc {
 
@@ -54,6 +55,7 @@ class Collector {
   double cpu_fraction(std::int64_t now_ns) const noexcept;
   Marking::Pace pace() noexcept;
   void note_own_cpu(GcCpu kind) noexcept;
+  std::uint64_t cycles_ended() noexcept;
   void wait_for_cycle() noexcept;
 
   PacerControl pacer_;  // see there
@@ -61,6 +63,10 @@ class Collector {
   // cleared when the pacer's count is. Only advice; what the collector's thread goes by is wanted_.
   std::atomic<bool> requested_{false};
   std::atomic<bool> trace_{false};  // relaxed: of options_
+  // Those in collect() or at the backstop. Relaxed: advice to the cycle under way.
+  std::atomic<std::uint64_t> waiting_{0};
+  RoomLine
+      at_backstop_;  // told when a cycle has marked. As long as there are fibers: nobody is refused here
 
   std::mutex mutex_;  // guards all below
   std::condition_variable work_;
@@ -71,9 +77,6 @@ class Collector {
   std::uint64_t wanted_ = 0;  // a cycle is due while begun_ < wanted_
   std::uint64_t ended_ = 0;   // marked; the sweep may go on
   std::uint64_t swept_ = 0;   // cycles whose sweep is complete
-  // Threads in collect() or at the backstop. Relaxed: changed with mutex_ held; the cycle under way looks at
-  // it without.
-  std::atomic<std::uint64_t> waiting_{0};
   CollectorOptions options_;
 
   // Written by the collector's thread with mutex_ held, after a cycle.

@@ -92,6 +92,7 @@ void Cycle::run_beside() {
     world.start();
   }
   // The spans at hand go back: nobody sets a mark any more when the sweep begins.
+  heap::close_arena_holes();
   const std::uint32_t generation = heap::end_marking();
   world.handshake({.phase = kPhaseOff, .return_spans = true, .generation = generation});
   // Or the next cycle would find the grey, and with it what the mutant lost.

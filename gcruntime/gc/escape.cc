@@ -19,6 +19,7 @@
 #include "gcruntime/gc/allocate.h"
 #include "gcruntime/gc/arena_record.h"
 #include "gcruntime/gc/barrier.h"
+#include "gcruntime/gc/escape_report.h"
 #include "gcruntime/gc/marker.h"
 #include "gcruntime/gc/mutator.h"
 #include "gcruntime/gc/phase.h"
@@ -130,13 +131,24 @@ class Work {
 
 class Fader {
  public:
-  explicit Fader(Arena& arena) noexcept : arena_(arena) {}
+  // `site`: for the report, where the store returns to.
+  Fader(Arena& arena, const void* site) noexcept
+      : arena_(arena), site_(site), bytes_(arena.faded_bytes), objects_(arena.faded_objects) {}
+  Fader(const Fader&) = delete;
+  Fader& operator=(const Fader&) = delete;
+  ~Fader() {
+    drain();
+    if (arena_.faded_objects == objects_) return;
+    note_escape(arena_.label, first_type_, arena_.faded_bytes - bytes_,
+                arena_.faded_objects - objects_, site_);
+  }
 
   void reach(std::uintptr_t address) noexcept {
     ArenaBlock* const block = block_of(arena_, address);
     if (block == nullptr) return;
     const std::uintptr_t slot = find_slot(arena_, block, address);
     if (slot == 0 || !fade_one(arena_, block, slot)) return;
+    if (arena_.faded_objects == objects_ + 1) first_type_ = Header::type(header_at(slot));
     if (!heap::ArenaHeader::noscan(header_at(slot))) work_.push(slot);
   }
   // Any bit pattern: what it points into, and what ends there.
@@ -145,12 +157,12 @@ class Fader {
     reach(word);
     reach(word - 1);
   }
+
+ private:
   void drain() noexcept {
     if (base::mutant(base::Mutant::kFadeShallow)) return;
     while (!work_.empty()) look_into(work_.pop());
   }
-
- private:
   void look_into(std::uintptr_t slot) noexcept {
     const ScannedObject object = read_scanned_object(slot);
     const TypeInfo& type = *object.type;
@@ -171,6 +183,10 @@ class Fader {
   }
 
   Arena& arena_;
+  const void* const site_;
+  const std::uint64_t bytes_;
+  const std::uint64_t objects_;
+  std::uint16_t first_type_ = 0;
   Work work_;
 };
 
@@ -181,33 +197,26 @@ Arena* arena_of(Mutator* self) noexcept { return self == nullptr ? nullptr : sel
 namespace {
 
 // The arena whose unfaded object would escape; null: nothing does.
-TAILRACE_ALWAYS_INLINE Arena* escaping(Mutator& self, const void* slot,
+TAILRACE_ALWAYS_INLINE Arena* escaping(Mutator& self, std::uintptr_t place,
                                        std::uintptr_t value) noexcept {
   ArenaBlock* const block = heap::arena_block_of(value);
   // Acquire: pairs with who gave the block to the arena.
   auto* const owner = static_cast<Arena*>(block->owner.load(std::memory_order_acquire));
   if (owner == nullptr) return nullptr;  // faded, or nobody's
-  const auto place = reinterpret_cast<std::uintptr_t>(slot);
   if (self.on_own_stack(place)) return nullptr;
   if (base::mutant(base::Mutant::kEscapeIgnored) && !heap::in_arena_range(place)) return nullptr;
   if (ArenaBlock* const around = block_of(*owner, place);
       around != nullptr &&
-      (base::mutant(base::Mutant::kEscapeToFaded) || heap::find_faded(around, place).slot == 0)) {
+      (base::mutant(base::Mutant::kEscapeToFaded) || !heap::in_faded(around, place))) {
     return nullptr;
   }
-  return heap::find_faded(block, value).slot != 0 ? nullptr : owner;
-}
-
-void fade_from(Arena& arena, std::uintptr_t value) noexcept {
-  Fader fader(arena);
-  fader.reach(value);
-  fader.drain();
+  return heap::in_faded(block, value) ? nullptr : owner;
 }
 
 }  // namespace
 
 // On a thread that is not attached the store itself stops the program.
-TAILRACE_NOINLINE void escape(const void* slot, std::uintptr_t value) noexcept {
+TAILRACE_NOINLINE void escape(std::uintptr_t slot, std::uintptr_t value) noexcept {
   if ((value & 1) != 0) return;  // the text of an inline String
   Mutator* const self = base::current_mutator();
   if (self == nullptr) return;
@@ -217,16 +226,16 @@ TAILRACE_NOINLINE void escape(const void* slot, std::uintptr_t value) noexcept {
                        "a pointer into another fiber's request arena is stored: what fibers share "
                        "is handed over by spawn or a channel, or published; the pointer:",
                        value);
-  fade_from(*owner, value);
+  Fader(*owner, __builtin_return_address(0)).reach(value);
 }
 
-TAILRACE_NOINLINE void escape_word(const void* slot, std::uintptr_t word) noexcept {
+TAILRACE_NOINLINE void escape_word(std::uintptr_t slot, std::uintptr_t word) noexcept {
   if ((word & 1) != 0) return;
   Mutator* const self = base::current_mutator();
   if (self == nullptr) return;
   Arena* const owner = escaping(*self, slot, word);
   if (owner == nullptr || owner != self->arena) return;
-  fade_from(*owner, word);
+  Fader(*owner, __builtin_return_address(0)).reach(word);
 }
 
 bool is_unfaded(const void* pointer) noexcept {
@@ -234,52 +243,64 @@ bool is_unfaded(const void* pointer) noexcept {
   if (!heap::in_arena_range(address)) return false;
   ArenaBlock* const block = heap::arena_block_of(address);
   // Acquire: pairs with who gave the block to its arena.
-  return block->owner.load(std::memory_order_acquire) != nullptr &&
-         heap::find_faded(block, address).slot == 0;
+  return block->owner.load(std::memory_order_acquire) != nullptr && !heap::in_faded(block, address);
 }
 
 bool lives_in_arena(Mutator& self, const void* handle) noexcept {
   const auto place = reinterpret_cast<std::uintptr_t>(handle);
   if (self.on_own_stack(place)) return true;
   ArenaBlock* const block = block_of(*self.arena, place);
-  return block != nullptr && heap::find_faded(block, place).slot == 0;
+  return block != nullptr && !heap::in_faded(block, place);
 }
 
 void fade(const void* pointer) noexcept {
   Arena* const arena = arena_of(base::current_mutator());
   if (arena == nullptr || arena->closed) return;
-  Fader fader(*arena);
-  fader.reach(reinterpret_cast<std::uintptr_t>(pointer));
-  fader.drain();
+  Fader(*arena, __builtin_return_address(0)).reach(reinterpret_cast<std::uintptr_t>(pointer));
 }
 
-TAILRACE_NO_SANITIZE void fade_words(const void* begin, std::size_t bytes) noexcept {
-  Arena* const arena = arena_of(base::current_mutator());
-  if (arena == nullptr || arena->closed || arena->blocks == nullptr) return;
+namespace {
+
+TAILRACE_NO_SANITIZE void fade_words_of(Arena& arena, const void* begin, std::size_t bytes,
+                                        const void* site) noexcept {
   const std::uintptr_t low = (reinterpret_cast<std::uintptr_t>(begin) + 7) & ~std::uintptr_t{7};
   const std::uintptr_t high = reinterpret_cast<std::uintptr_t>(begin) + bytes;
-  Fader fader(*arena);
+  Fader fader(arena, site);
   for (std::uintptr_t at = low; at + 8 <= high; at += 8) {
     fader.reach_conservatively(*reinterpret_cast<const volatile std::uintptr_t*>(at));
   }
-  fader.drain();
+}
+
+void fade_all_of(Arena& arena, const void* site) noexcept {
+  const std::uint64_t bytes = arena.faded_bytes;
+  const std::uint64_t objects = arena.faded_objects;
+  for (heap::ArenaSegment* segment = arena.first.load(std::memory_order_relaxed);
+       segment != nullptr; segment = segment->next.load(std::memory_order_relaxed)) {
+    ArenaBlock* const block = heap::arena_block_of(reinterpret_cast<std::uintptr_t>(segment));
+    for_each_in_segment(segment->begin(), end_of_segment(arena, *segment),
+                        [&](const char* at, std::uint64_t) {
+                          fade_one(arena, block, reinterpret_cast<std::uintptr_t>(at));
+                        });
+  }
+  // Nothing fits any more: what is allocated next finds it closed.
+  arena.limit = arena.bump.load(std::memory_order_relaxed);
+  arena.closed = true;
+  bump(base::current_mutator()->arena_counts.faded_whole, 1);
+  note_escape(arena.label, 0, arena.faded_bytes - bytes, arena.faded_objects - objects, site);
+}
+
+}  // namespace
+
+void fade_words(const void* begin, std::size_t bytes) noexcept {
+  Arena* const arena = arena_of(base::current_mutator());
+  if (arena == nullptr || arena->closed || arena->blocks == nullptr) return;
+  fade_words_of(*arena, begin, bytes, __builtin_return_address(0));
 }
 
 void fade_all() noexcept {
   Arena* const arena = arena_of(base::current_mutator());
   if (arena == nullptr || arena->closed) return;
-  for (heap::ArenaSegment* segment = arena->first.load(std::memory_order_relaxed);
-       segment != nullptr; segment = segment->next.load(std::memory_order_relaxed)) {
-    ArenaBlock* const block = heap::arena_block_of(reinterpret_cast<std::uintptr_t>(segment));
-    for_each_in_segment(segment->begin(), end_of_segment(*arena, *segment),
-                        [&](const char* at, std::uint64_t) {
-                          fade_one(*arena, block, reinterpret_cast<std::uintptr_t>(at));
-                        });
-  }
-  // Nothing fits any more: what is allocated next finds it closed.
-  arena->limit = arena->bump.load(std::memory_order_relaxed);
-  arena->closed = true;
-  bump(base::current_mutator()->arena_counts.faded_whole, 1);
+  fade_all_of(*arena, __builtin_return_address(0));
 }
 
 TAILRACE_NO_SANITIZE void hand_over(const void* begin, std::size_t bytes) noexcept {
@@ -291,10 +312,10 @@ TAILRACE_NO_SANITIZE void hand_over(const void* begin, std::size_t bytes) noexce
   const std::uintptr_t high = reinterpret_cast<std::uintptr_t>(begin) + bytes;
   for (std::uintptr_t at = low; at + 8 <= high; at += 8) {
     if (self->on_own_stack(*reinterpret_cast<const volatile std::uintptr_t*>(at))) {
-      return fade_all();
+      return fade_all_of(*arena, __builtin_return_address(0));
     }
   }
-  fade_words(begin, bytes);
+  fade_words_of(*arena, begin, bytes, __builtin_return_address(0));
 }
 
 }  // namespace tailrace::gc::internal

@@ -25,19 +25,20 @@ class Mutator;
 
 namespace internal {
 
-// Before `value` is stored into `slot`, the value being somewhere in the arena range.
-TAILRACE_NOINLINE void escape(const void* slot, std::uintptr_t value) noexcept;
+// Before `value` is stored into `slot`, the value being somewhere in the arena range. Numbers: the slot may not
+// be constructed yet, and compilers warn of a pointer to it.
+TAILRACE_NOINLINE void escape(std::uintptr_t slot, std::uintptr_t value) noexcept;
 // The same for a word that may be no pointer: one into another fiber's arena is none.
-TAILRACE_NOINLINE void escape_word(const void* slot, std::uintptr_t word) noexcept;
+TAILRACE_NOINLINE void escape_word(std::uintptr_t slot, std::uintptr_t word) noexcept;
 
 TAILRACE_ALWAYS_INLINE void before_store(const void* slot, const void* value) noexcept {
   const auto word = reinterpret_cast<std::uintptr_t>(value);
   if (heap::in_arena_range(word)) [[unlikely]]
-    escape(slot, word);
+    escape(reinterpret_cast<std::uintptr_t>(slot), word);
 }
 TAILRACE_ALWAYS_INLINE void before_word_store(const void* slot, std::uintptr_t word) noexcept {
   if (heap::in_arena_range(word)) [[unlikely]]
-    escape_word(slot, word);
+    escape_word(reinterpret_cast<std::uintptr_t>(slot), word);
 }
 
 // Unfaded memory of somebody's arena.

@@ -28,6 +28,7 @@
 #include <thread>
 #include <utility>
 
+#include "gcruntime/gc/escape.h"
 #include "gcruntime/gc/marker.h"
 #include "gcruntime/gc/memory_wait.h"
 #include "gcruntime/gc/mutator.h"
@@ -275,6 +276,7 @@ constinit std::atomic<void (*)(RunReady)> finalizer_runner{nullptr};
 Cleanup internal::watch(void* object, bool finalizer, FinalizerCall call, const void* argument,
                         std::size_t argument_bytes) {
   static_cast<void>(mutator());
+  fade(object);  // the table knows it by its address, until a cycle finds it dead
   const auto address = reinterpret_cast<std::uintptr_t>(object);
   TAILRACE_CHECK_VALUE(heap::contains(address) && heap::find_object(address).slot != 0,
                        "a cleanup of something that is not on the collected heap:", address);

@@ -275,6 +275,11 @@ StackSource::Walk World::scan_parked(std::uint64_t round, StackSource::Visit vis
     if (source == nullptr) continue;
     const StackSource::Walk walk = source->scan_some(round, visit, visitor);
     if (walk != StackSource::Walk::kDone) return walk;
+    // The next one's stacks are another part: a copy has room for one.
+    ++next_source_;
+    const bool more = std::any_of(sources_ + next_source_, sources_ + kMaxSources,
+                                  [](const StackSource* each) { return each != nullptr; });
+    return more ? StackSource::Walk::kMore : StackSource::Walk::kDone;
   }
   return StackSource::Walk::kDone;
 }

@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "gcruntime/base/thread_state.h"
@@ -148,6 +149,43 @@ TEST_F(HandshakeTest, ThreadsComeAndGoMeanwhile) {
     ASSERT_EQ(inside, phase);
     ASSERT_EQ(after, kPhaseOff);
   }
+}
+
+// One parked stack of the deepest sort, which each round lacks.
+class DeepSource final : public StackSource {
+ public:
+  DeepSource() { add_stack_source(this); }
+  ~DeepSource() { remove_stack_source(this); }
+  int scans() const { return scans_; }
+
+  void for_each_parked_stack(Visit visit, void* visitor) noexcept override {
+    visit(visitor, words_.data(), words_.data() + words_.size());
+  }
+  void for_each_clean_stack(Visit, void*) noexcept override {}
+  void begin_round() noexcept override { lacks_ = true; }
+  Walk scan_some(std::uint64_t, Visit visit, void* visitor) noexcept override {
+    if (std::exchange(lacks_, false)) {
+      for_each_parked_stack(visit, visitor);
+      ++scans_;
+    }
+    return Walk::kDone;
+  }
+  bool has_idle_thread() const noexcept override { return false; }
+  void stack_bytes(std::uint64_t&, std::uint64_t&) const noexcept override {}
+
+ private:
+  std::vector<std::uintptr_t> words_ = std::vector<std::uintptr_t>(kBytes / sizeof(std::uintptr_t));
+  bool lacks_ = false;  // both the collector's, under the world's lock
+  int scans_ = 0;
+  static constexpr std::size_t kBytes = std::size_t{8} << 20;
+};
+
+// A copy has room for the part of one of them.
+TEST(ParkedStacksTest, SeveralSourcesOfDeepStacksAreCopiedOneByOne) {
+  const ThreadScope attached;
+  const std::array<DeepSource, 3> sources;
+  collect();
+  for (const DeepSource& each : sources) EXPECT_GE(each.scans(), 1);
 }
 
 constexpr std::uintptr_t kMagic = 0x7a11'ace0'51ab'1e55;

@@ -25,6 +25,10 @@
 
 namespace tailrace::gc {
 
+namespace internal {
+class Publisher;
+}
+
 template <typename K, typename V>
 struct MapEntry {
   std::uint64_t state;
@@ -160,6 +164,8 @@ class Map {
   }
 
  private:
+  friend class internal::Publisher;
+
   static constexpr std::uint64_t kEmpty = 0;
   static constexpr std::uint64_t kErased = 1;
   static constexpr std::uint64_t kFirstHash = std::uint64_t{1} << 63;

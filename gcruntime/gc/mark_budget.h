@@ -23,7 +23,8 @@ class MarkBudget {
   static constexpr double share(std::uint64_t allocated, std::uint64_t growth,
                                 std::uint64_t backstop) {
     if (allocated <= growth) return kShare;
-    return allocated <= growth + (backstop - growth) / 2 ? 2 * kShare : 1.0;
+    // Read one by one: the backstop may be of another plan, below the growth.
+    return allocated <= growth + (backstop - std::min(backstop, growth)) / 2 ? 2 * kShare : 1.0;
   }
 
   void begin(std::int64_t now_ns) noexcept {

@@ -18,6 +18,7 @@ TEST(MarkBudget, TheShareGrowsAsAllocationRunsAhead) {
   EXPECT_EQ(share(150), 0.5);
   EXPECT_EQ(share(151), 1.0);
   EXPECT_EQ(share(1000), 1.0);
+  EXPECT_EQ(MarkBudget::share(101, 100, 50), 1.0) << "figures of two plans";
 }
 
 // Markers that take a slice whenever they may, looked at every 50 us for a second.

@@ -31,8 +31,9 @@ constexpr std::int64_t kOldNs = 100'000'000;
 constexpr std::int64_t kMallocShare = 100;
 // How much the heap grows before anybody looks at the clock.
 constexpr std::uint64_t kWatchBytes = std::uint64_t{1} << 20;
-// A release is worth a system call from here on.
+// A release is worth a system call from here on, and nobody who allocates does more at once than that.
 constexpr std::uint64_t kLeastRelease = std::uint64_t{1} << 20;
+constexpr std::uint64_t kMostRelease = std::uint64_t{64} << 20;
 
 // Relaxed, all: figures. The ceiling that follows from them is set under accounts_mutex.
 constinit std::atomic<std::uint64_t> limit_bytes{kNoMemoryLimit};
@@ -41,8 +42,9 @@ constinit std::atomic<std::uint64_t> malloc_bytes{0};
 constinit std::atomic<std::uint64_t> process_bytes{0};
 constinit std::atomic<std::uint64_t> watched_bytes{0};
 constinit std::atomic<std::int64_t> looked_ns{0};
+constinit std::atomic<std::uint64_t> reserve_base{UINT64_MAX};  // of the heap's resident bytes
 
-constinit std::mutex accounts_mutex;  // one looks at a time; natively. Guards the two below
+constinit std::mutex accounts_mutex;  // one looks at a time; natively. Guards the four below
 std::int64_t malloc_due_ns = 0;
 std::uint64_t own_bytes = 0;  // stacks and tables, as of the last whole look
 
@@ -50,21 +52,24 @@ struct Resident {
   std::uint64_t all = 0;
   std::uint64_t shared = 0;  // the image and other files
 };
-// As the kernel counts it; nothing if it does not tell.
+Resident last_resident;
+int statm_file = -1;  // opened once: when descriptors run out is when the figure is wanted
+
+// As the kernel counts it; as it did last if it does not tell.
 Resident read_resident() noexcept {
-  const int file = ::open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-  if (file < 0) return {};
+  if (statm_file < 0) statm_file = ::open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+  if (statm_file < 0) return last_resident;
   char text[128];
-  const ssize_t got = ::read(file, text, sizeof text - 1);
-  ::close(file);
-  if (got <= 0) return {};
+  const ssize_t got = ::pread(statm_file, text, sizeof text - 1, 0);
+  if (got <= 0) return last_resident;
   text[got] = 0;
   char* at = text;
   std::strtoull(at, &at, 10);  // the size, which is address space
   const std::uint64_t all = std::strtoull(at, &at, 10);
   const std::uint64_t shared = std::strtoull(at, &at, 10);
   static const auto page_bytes = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-  return {all * page_bytes, shared * page_bytes};
+  last_resident = {all * page_bytes, shared * page_bytes};
+  return last_resident;
 }
 
 void look_at_malloc() noexcept {
@@ -102,15 +107,20 @@ void look() noexcept {
   looked_ns.store(os::now_ns(), std::memory_order_relaxed);
 }
 
+// Of the heap's resident bytes.
+std::uint64_t ceiling_bytes() noexcept {
+  const std::uint64_t limit = memory_limit();
+  return limit == kNoMemoryLimit ? UINT64_MAX : limit - std::min(limit, non_heap_bytes());
+}
+
 // Under the mutex.
 void set_ceiling() noexcept {
-  const std::uint64_t limit = memory_limit();
-  const std::uint64_t beside = non_heap_bytes();
-  if (limit == kNoMemoryLimit) {
-    heap::set_resident_ceiling(UINT64_MAX);
-  } else {
-    heap::set_resident_ceiling(limit - std::min(limit, beside));
-  }
+  const std::uint64_t ceiling = ceiling_bytes();
+  heap::set_resident_ceiling(ceiling);
+  // Where the ceiling has sunk below what is there, that; it follows the heap down, never up.
+  const std::uint64_t known = reserve_base.load(std::memory_order_relaxed);
+  reserve_base.store(std::max(ceiling, std::min(known, heap::resident_bytes())),
+                     std::memory_order_relaxed);
 }
 
 }  // namespace
@@ -159,21 +169,31 @@ void refresh_old_accounts() noexcept {
 }
 
 void watch_growth() noexcept {
-  const std::uint64_t limit = memory_limit();
-  if (limit == kNoMemoryLimit) return;
+  if (memory_limit() == kNoMemoryLimit) return;
   const std::uint64_t now_bytes = heap::resident_bytes();
   const std::uint64_t watched = watched_bytes.load(std::memory_order_relaxed);
   if (now_bytes - watched < kWatchBytes) return;
   // Less than before: from there on.
   watched_bytes.store(now_bytes, std::memory_order_relaxed);
   refresh_old_accounts();
-  give_back_over(limit / 100 * 95);
+  give_back_near_limit();
 }
 
-void give_back_over(std::uint64_t most_bytes) noexcept {
+bool give_back_near_limit() noexcept {
+  const std::uint64_t limit = memory_limit();
+  if (limit == kNoMemoryLimit) return false;
+  const std::uint64_t most_bytes = limit / 100 * 95;
   const std::uint64_t now_bytes = accounted_bytes();
-  if (now_bytes <= most_bytes || heap::idle_resident_bytes() < kLeastRelease) return;
-  scavenge_now(now_bytes - most_bytes);
+  if (now_bytes <= most_bytes || heap::idle_resident_bytes() < kLeastRelease) return false;
+  const std::uint64_t over = now_bytes - most_bytes;
+  scavenge_now(std::min(over, kMostRelease));
+  return over > kMostRelease;
+}
+
+std::uint64_t reserve_bytes() noexcept {
+  const std::uint64_t ceiling = ceiling_bytes();
+  const std::uint64_t base = std::max(reserve_base.load(std::memory_order_relaxed), ceiling);
+  return base - ceiling + std::max(memory_limit(), accounted_bytes()) / 100;
 }
 
 }  // namespace internal

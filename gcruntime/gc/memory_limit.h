@@ -63,11 +63,14 @@ MemoryLimitStats read_memory_limit_stats() noexcept;
 
 namespace internal {
 
-// Idle pages go back to the OS, as far as needed and if there are any, so that no more than that is
-// accounted for. In no section.
-void give_back_over(std::uint64_t most_bytes) noexcept;
+// Idle pages go back to the OS, as far as needed and if there are any, so that no more than 95 % of the limit
+// is accounted for: 64 MiB of them at most, some milliseconds' work. True: more is to go. In no section.
+bool give_back_near_limit() noexcept;
 // From the allocation's slow path, after pages were taken: the 95 %, and the look ten times a second.
 void watch_growth() noexcept;
+// By how much who draws on the reserve may pass the limit: a hundredth over it, or over what the heap held
+// when the limit was set below that, or the rest of the process grew. Draws do not raise it.
+std::uint64_t reserve_bytes() noexcept;
 // The last look is a tenth of a second old.
 bool accounts_are_old() noexcept;
 // A look then, at what can be had without the world's lock.

@@ -63,24 +63,6 @@ TAILRACE_NOINLINE const AllocationBounds** bounds_place() noexcept {
   return &thread_bounds;
 }
 
-struct Bounds {
-  std::int64_t deadline_ns = INT64_MAX;
-  bool reserve = false;
-  bool can_end = false;
-  bool ended = false;
-};
-Bounds all_bounds() noexcept {
-  Bounds all;
-  for (const AllocationBounds* each = *bounds_place(); each != nullptr; each = each->outer) {
-    all.deadline_ns = std::min(all.deadline_ns, each->deadline_ns);
-    all.reserve |= each->reserve;
-    if (each->ended == nullptr) continue;
-    all.can_end = true;
-    all.ended = all.ended || each->ended(each->argument);
-  }
-  return all;
-}
-
 // Room that the last cycle's marks leave.
 std::uint64_t unmarked_room() noexcept {
   const std::uint64_t taken = marked.load(std::memory_order_relaxed) + non_heap_bytes();
@@ -106,16 +88,16 @@ class ThreadWaiter : public RoomWaiter {
  public:
   ThreadWaiter() noexcept : RoomWaiter(&wake) {}
 
-  void wait(std::uint64_t seen, std::int64_t deadline_ns) {
+  void wait(RoomLine& line, std::uint64_t seen, std::int64_t deadline_ns) {
     native([&] {
-      if (!line().join(*this, seen)) return;
+      if (!line.join(*this, seen)) return;
       {
         std::unique_lock lock(mutex_);
         const std::chrono::nanoseconds left(std::max<std::int64_t>(deadline_ns - os::now_ns(), 0));
         woken_condition_.wait_for(lock, left, [this] { return woken_; });
       }
       // Waits for a waker that is still in wake().
-      line().leave(*this);
+      line.leave(*this);
     });
   }
 
@@ -133,6 +115,29 @@ class ThreadWaiter : public RoomWaiter {
 };
 
 }  // namespace
+
+Bounds all_bounds() noexcept {
+  Bounds all;
+  for (const AllocationBounds* each = *bounds_place(); each != nullptr; each = each->outer) {
+    all.deadline_ns = std::min(all.deadline_ns, each->deadline_ns);
+    all.reserve |= each->reserve;
+    if (each->ended == nullptr) continue;
+    all.can_end = true;
+    all.ended = all.ended || each->ended(each->argument);
+  }
+  return all;
+}
+
+void wait_in(RoomLine& line, std::uint64_t seen, std::int64_t until_ns) {
+  // Acquire: pairs with set_fiber_waits' release.
+  const FiberWaits* const waits = fiber_waits.load(std::memory_order_acquire);
+  if (waits != nullptr && waits->bounds() != nullptr) {
+    waits->wait(line, seen, until_ns);
+  } else {
+    ThreadWaiter waiter;
+    waiter.wait(line, seen, until_ns);
+  }
+}
 
 RoomSearch::~RoomSearch() {
   if (begin_ns_ != 0) note_hold(HoldKind::kStall, os::now_ns() - begin_ns_);
@@ -186,21 +191,15 @@ std::uint64_t RoomSearch::next(bool refused) {
   }
   const std::uint64_t limit = memory_limit();
   if (limit == kNoMemoryLimit) return over_bytes_;  // since a moment ago
-  if (bytes_ > limit - std::min(limit, non_heap_bytes())) {
+  const bool draws = over_bytes_ == 0 && all_bounds().reserve;
+  if (draws) {
+    over_bytes_ = reserve_bytes();
+  } else if (bytes_ > limit - std::min(limit, non_heap_bytes())) {
     refuse(MemoryLimitExceeded::Why::kLiveData);  // no cycle could help
   }
   // They may be in the other range, or in pieces that are too short.
-  if (scavenge_now(std::max<std::uint64_t>(bytes_, kLeastRelease)) >= bytes_) return over_bytes_;
-  if (!looked_for_reserve_) {
-    looked_for_reserve_ = true;
-    if (all_bounds().reserve) {
-      // Above what is there, where the rest has grown since the limit was reached.
-      const std::uint64_t now_bytes = accounted_bytes();
-      const std::uint64_t excess = now_bytes - std::min(now_bytes, limit);
-      over_bytes_ = limit / 100 + std::min(excess, limit / 50);
-      return over_bytes_;
-    }
-  }
+  const std::size_t released = scavenge_now(std::max<std::uint64_t>(bytes_, kLeastRelease));
+  if (released >= bytes_ || draws) return over_bytes_;
   if (try_the_news()) {
     refresh_old_accounts();
     return over_bytes_;
@@ -221,21 +220,18 @@ void RoomSearch::wait() {
     stall_count.fetch_add(1, std::memory_order_relaxed);
   }
   if (line().waiters() >= RoomLine::kMostWaiters) refuse(MemoryLimitExceeded::Why::kTooManyWait);
-  const Bounds bounds = all_bounds();
-  if (bounds.ended || now_ns >= bounds.deadline_ns) refuse(MemoryLimitExceeded::Why::kEnded);
-  if (now_ns - begin_ns_ >= kLongestStallNs) refuse(MemoryLimitExceeded::Why::kLiveData);
-  ask_for_cycle(now_ns);
-  std::int64_t until_ns = std::min(bounds.deadline_ns, begin_ns_ + kLongestStallNs);
-  until_ns = std::min(until_ns, now_ns + (bounds.can_end ? kAskAgainNs : kLookAgainNs));
-  const std::int64_t cycle_ns = next_cycle_ns.load(std::memory_order_relaxed);
-  if (!cycle_under_way() && cycle_ns > now_ns) until_ns = std::min(until_ns, cycle_ns);
-  // Acquire: pairs with set_fiber_waits' release.
-  const FiberWaits* const waits = fiber_waits.load(std::memory_order_acquire);
-  if (waits != nullptr && waits->bounds() != nullptr) {
-    waits->wait(line(), seen_news_, until_ns);
-  } else {
-    ThreadWaiter waiter;
-    waiter.wait(seen_news_, until_ns);
+  // Without news nothing is tried again, but the questions are asked again.
+  const std::int64_t look_again_ns = now_ns + kLookAgainNs;
+  for (; line().news() == seen_news_ && now_ns < look_again_ns; now_ns = os::now_ns()) {
+    const Bounds bounds = all_bounds();
+    if (bounds.ended || now_ns >= bounds.deadline_ns) refuse(MemoryLimitExceeded::Why::kEnded);
+    if (now_ns - begin_ns_ >= kLongestStallNs) refuse(MemoryLimitExceeded::Why::kLiveData);
+    ask_for_cycle(now_ns);
+    std::int64_t until_ns = std::min(bounds.deadline_ns, begin_ns_ + kLongestStallNs);
+    until_ns = std::min(until_ns, bounds.can_end ? now_ns + kAskAgainNs : look_again_ns);
+    const std::int64_t cycle_ns = next_cycle_ns.load(std::memory_order_relaxed);
+    if (!cycle_under_way() && cycle_ns > now_ns) until_ns = std::min(until_ns, cycle_ns);
+    wait_in(line(), seen_news_, until_ns);
   }
 }
 
@@ -279,7 +275,8 @@ void note_cycle_swept(std::uint64_t number, unsigned procs) noexcept {
     if (taken + limit / kFreePart <= limit || unmarked_room() >= limit / 4) {
       none_left.store(false, std::memory_order_relaxed);
     }
-    give_back_over(limit / 100 * 95);
+    while (give_back_near_limit()) {
+    }
   }
   cycles_swept.store(number, std::memory_order_relaxed);
   line().tell();
@@ -288,8 +285,7 @@ void note_cycle_swept(std::uint64_t number, unsigned procs) noexcept {
 void note_new_limit() noexcept {
   Collector::instance().note_new_limit();  // the pacer has another goal
   none_left.store(false, std::memory_order_relaxed);
-  const std::uint64_t limit = memory_limit();
-  if (limit != kNoMemoryLimit) give_back_over(limit / 100 * 95);
+  if (give_back_near_limit()) Scavenger::instance().wake();
   line().tell();
 }
 

@@ -46,8 +46,8 @@ class BoundsScope {
 };
 
 // Who is about to release data allocates a little for it, and must not be refused for want of what it is to
-// release: up to a hundredth of the limit over it (or over what is there, to a fiftieth more), for the
-// calling fiber until the end of the scope.
+// release: up to a hundredth of the limit over it (or over what was there, where the limit was lowered or
+// the rest of the process grew: reserve_bytes()), for the calling fiber until the end of the scope.
 class MemoryReserve {
  public:
   MemoryReserve() noexcept : scope_(bounds_) {}
@@ -88,8 +88,19 @@ class RoomSearch {
   std::int64_t begin_ns_ = 0;      // of the first wait; 0: none yet
   bool started_ = false;
   bool collected_ = false;
-  bool looked_for_reserve_ = false;
 };
+
+// The caller's bounds, all of them at once.
+struct Bounds {
+  std::int64_t deadline_ns = INT64_MAX;
+  bool reserve = false;
+  bool can_end = false;
+  bool ended = false;
+};
+Bounds all_bounds() noexcept;
+// In the line until there is news after `seen`, or until then: the calling fiber parked, a thread without one
+// in a native scope. In no section; a fiber may come back on another thread.
+void wait_in(RoomLine& line, std::uint64_t seen, std::int64_t until_ns);
 
 // What fibers do differently; from the fibers' room.
 struct FiberWaits {

@@ -146,7 +146,7 @@ void PacerControl::commit() noexcept {
   growth_.store(growth, kRelaxed);
   backstop_.store(heap_backstop(left_, settings_.percent, goal_bytes_) - live, kRelaxed);
   heap::set_roomy_bytes(roomy_bytes(goal_bytes_));
-  heap::set_sweep_budget(trigger);
+  heap::set_sweep_budget(trigger - std::min(trigger, allocated_bytes()));
 }
 
 void PacerControl::publish_plan() noexcept {

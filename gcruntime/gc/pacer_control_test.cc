@@ -6,12 +6,14 @@
 #include <cmath>
 
 #include "gcruntime/gc/collect.h"
+#include "gcruntime/gc/cycle_stats.h"
 #include "gcruntime/gc/holds.h"
 #include "gcruntime/gc/make.h"
 #include "gcruntime/gc/mem_stats.h"
 #include "gcruntime/gc/mutator.h"
 #include "gcruntime/gc/root.h"
 #include "gcruntime/gc/test_support.h"
+#include "gcruntime/os/clock.h"
 
 namespace tailrace::gc {
 namespace {
@@ -82,6 +84,20 @@ TEST_F(PacerControlTest, TheLimiterLetsThoseWhoAllocatePass) {
   EXPECT_EQ((thread_alloc_counts() - before).assist_ns, 0u);
   configure({});
   EXPECT_FALSE(gc_cpu_limited() && read_pacer_stats().limiter_fill < 1);
+}
+
+// Who waits hurries the collector, but not while the limiter is on: its thread keeps to its quarter then.
+TEST_F(PacerControlTest, WhileTheLimiterIsOnWhoWaitsHurriesNobody) {
+  const Root<Leaf> keep(list(1'000'000));
+  configure({.percent = -1, .cpu_limit = 0});
+  while (!gc_cpu_limited()) collect();
+  const std::uint64_t before = read_cycle_stats().cpu(GcCpu::kBackground);
+  const std::int64_t begin_ns = os::now_ns();
+  for (int i = 0; i < 3; ++i) collect();
+  const std::uint64_t used = read_cycle_stats().cpu(GcCpu::kBackground) - before;
+  // Handshakes and weak references are beside the budget.
+  EXPECT_LE(used, static_cast<std::uint64_t>(os::now_ns() - begin_ns) / 5 * 2);
+  EXPECT_TRUE(gc_cpu_limited());
 }
 
 TEST_F(PacerControlTest, TheFiguresAgree) {

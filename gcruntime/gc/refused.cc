@@ -16,6 +16,7 @@
 #include "gcruntime/gc/make.h"
 #include "gcruntime/gc/map.h"
 #include "gcruntime/gc/member.h"
+#include "gcruntime/gc/publish.h"
 #include "gcruntime/gc/root.h"
 #include "gcruntime/gc/string.h"
 #include "gcruntime/gc/vector.h"
@@ -59,6 +60,7 @@ inline void allowed() {
   map.insert("key", Leaf());
   const std::vector<Root<Leaf>> roots(2);
   const std::map<std::string, Root<Vector<Leaf>>> rooted;
+  publish(make<Allowed>());
   const std::function<void()> closure = [root = Root<Leaf>()] { static_cast<void>(root.get()); };
 }
 
@@ -172,6 +174,19 @@ struct alignas(64) TooAligned {
 };
 BOOST_DESCRIBE_STRUCT(TooAligned, (), (numbers))
 
+// refused: PublishedFinalized | publish copies bytes
+struct PublishedFinalized {
+  using finalized = void;
+  ~PublishedFinalized() {}
+};
+BOOST_DESCRIBE_STRUCT(PublishedFinalized, (), ())
+
+struct PointerKey {
+  Member<Leaf> leaf;
+  friend bool operator==(const PointerKey&, const PointerKey&) = default;
+};
+BOOST_DESCRIBE_STRUCT(PointerKey, (), (leaf))
+
 struct Element {};
 // refused: std::vector<tailrace::gc::Member | a bare handle in a std container
 // refused: std::vector<tailrace::gc::String | a bare handle in a std container
@@ -182,6 +197,8 @@ struct Element {};
 // refused: RootOfMember | a Root of a Member
 struct RootOfMember {};
 // refused: Member<char> | a Member to a single byte
+// refused: Map<PointerKey | publish of a Map whose keys hold pointers
+// refused: char | publish of a single byte
 inline void refused() {
   make<HasRawPointer>();
   make<HasFunctionPointer>();
@@ -213,6 +230,9 @@ inline void refused() {
   vector.push_back("text");
   const Root<Member<RootOfMember>> root;
   const Member<char> byte;
+  publish(make<PublishedFinalized>());
+  publish(Map<PointerKey, int>());
+  publish("text");
 }
 
 #endif

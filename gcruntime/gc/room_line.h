@@ -1,6 +1,8 @@
 // Those who wait at the memory limit until there may be room again, in the order of their coming.
 //
-// News (a cycle marked or swept, pages given back, another limit) lets all of them go, and each tries again.
+// News (a cycle marked or swept, another limit) lets all of them go, and each tries again. That pages were
+// given back is none: who waits has given back all that was idle, and has waited for what others had on its
+// way. At the backstop those wait in such a line who want the cycle's end (Collector::wait_for_cycle).
 // Who joins says which news it has tried since, so none is missed between an attempt and the wait.
 //
 // Any thread, in no section. A waiter lies on its owner's stack; who finds it in the line holds the line's

@@ -7,6 +7,7 @@
 #include <system_error>
 #include <thread>
 
+#include "gcruntime/gc/memory_limit.h"
 #include "gcruntime/gc/mutator.h"
 #include "gcruntime/heap/heap.h"
 #include "gcruntime/heap/huge_pages.h"
@@ -56,7 +57,7 @@ std::size_t scavenge_now(std::size_t bytes) noexcept {
       const std::size_t piece = give_piece_back(0);
       if (piece == 0) {
         // What is on its way by others' doing has left when this returns.
-        heap::await_idle_runs();
+        released += heap::await_idle_runs();
         break;
       }
       released += piece;
@@ -81,11 +82,16 @@ std::size_t Scavenger::step() noexcept { return step_to(goal_bytes_.load(kRelaxe
 
 void Scavenger::note_swept(std::uint64_t goal_bytes) noexcept {
   goal_bytes_.store(goal_bytes, kRelaxed);
-  const bool due = too_much(goal_bytes) || heap::huge_pages_apart() != 0;
   {
     const std::lock_guard guard(mutex_);
     recent_.note(os::now_ns(), goal_bytes);
-    if (!due) return;
+  }
+  if (too_much(goal_bytes) || heap::huge_pages_apart() != 0) wake();
+}
+
+void Scavenger::wake() noexcept {
+  {
+    const std::lock_guard guard(mutex_);
     due_ = true;
     if (!started_) {
       try {
@@ -115,6 +121,9 @@ void Scavenger::run() {
       }
       due_ = false;
     }
+    while (internal::give_back_near_limit()) {
+    }
+    cpu_ns = os::thread_cpu_ns();  // what the limit asks for is not its own doing
     heap::put_dense_together();
     for (bool more = true; more;) {
       std::uint64_t goal_bytes = 0;

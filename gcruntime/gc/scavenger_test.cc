@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -24,7 +25,9 @@
 #include "gcruntime/gc/test_resident_memory.h"
 #include "gcruntime/gc/test_support.h"
 #include "gcruntime/gc/vector.h"
+#include "gcruntime/heap/heap.h"
 #include "gcruntime/heap/page_runs.h"
+#include "gcruntime/heap/pages.h"
 #include "gcruntime/heap/scavenge.h"
 
 namespace tailrace::gc {
@@ -185,6 +188,39 @@ TEST_F(ScavengerTest, ItsWorkIsCounted) {
   EXPECT_GE(after.released_bytes, before.released_bytes + released);
   EXPECT_GT(after.assist_cpu_ns, before.assist_cpu_ns);
   EXPECT_GE(after.background_cpu_ns, before.background_cpu_ns);
+}
+
+// A piece is on its way all the time; nobody is kept in a section by it who could not have it anyway.
+TEST_F(ScavengerTest, AtTheLimitNobodyWaitsInASectionForWhatIsOnItsWay) {
+  constexpr std::size_t kPages =
+      (std::size_t{1} << 30) / heap::kPageBytes;  // no free run is as long
+  set_percent(-1);
+  make_garbage(16);
+  collect();
+  std::atomic<int> returned{0};
+  native([&] {
+    heap::Span* const run = heap::take_idle_run(0);
+    ASSERT_NE(run, nullptr);
+    heap::set_resident_ceiling(0);
+    std::thread other([&] {
+      const ThreadScope scope;
+      for (const heap::SpanState state : {heap::SpanState::kSmall, heap::SpanState::kLarge}) {
+        heap::Allowance allowance;
+        const Section section;
+        EXPECT_EQ(heap::allocate_pages(state, kPages, /*may_grow=*/true, &allowance), nullptr);
+        EXPECT_TRUE(allowance.refused);
+        ++returned;
+      }
+    });
+    for (int i = 0; i < 10'000 && returned != 2; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    EXPECT_EQ(returned, 2);
+    heap::set_resident_ceiling(UINT64_MAX);
+    heap::give_pages_back(run);
+    heap::put_idle_run(run);
+    other.join();
+  });
 }
 
 // Threads fill objects of all sizes and read them again, cycles free them, and whatever is free is given back

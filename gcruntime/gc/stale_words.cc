@@ -98,7 +98,8 @@ void note(const MallocBlock& block, std::size_t offset, std::uintptr_t slot, boo
 void look_at(const MallocBlock& block, std::uint64_t cycle) noexcept {
   for (std::uintptr_t at = first_word(block); at < end_of_words(block); at += 8) {
     const std::uintptr_t value = load_word(at);
-    if (!heap::contains(value)) continue;
+    // What died in an arena has no slot to withhold; its memory is poisoned until it is used again.
+    if (!heap::contains(value) || heap::in_arena_range(value)) continue;
     const heap::ObjectPlace place = heap::find_object(value);
     if (place.slot == 0) continue;
     if (heap::Quarantined* known = heap::find_quarantined(place.slot)) {

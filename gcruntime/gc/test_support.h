@@ -3,6 +3,7 @@
 // most of them make, how they see what has become of it, how they wait for threads.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <thread>
@@ -55,6 +56,32 @@ class Disguised {
 
  private:
   std::uintptr_t bits_ = 0;
+};
+
+// While it lives no cycle ends: a thread is in a flagged section.
+class NoCycleEnds {
+ public:
+  NoCycleEnds() {
+    thread_ = std::thread([this] {
+      const ThreadScope scope;
+      const Section section;
+      // Relaxed, both: flags of their own.
+      in_.store(true, std::memory_order_relaxed);
+      while (!out_.load(std::memory_order_relaxed)) std::this_thread::yield();
+    });
+    while (!in_.load(std::memory_order_relaxed)) std::this_thread::yield();
+  }
+  ~NoCycleEnds() {
+    out_.store(true, std::memory_order_relaxed);
+    thread_.join();
+  }
+  NoCycleEnds(const NoCycleEnds&) = delete;
+  NoCycleEnds& operator=(const NoCycleEnds&) = delete;
+
+ private:
+  std::atomic<bool> in_{false};
+  std::atomic<bool> out_{false};
+  std::thread thread_;
 };
 
 struct Node {

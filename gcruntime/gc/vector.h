@@ -19,6 +19,10 @@
 
 namespace tailrace::gc {
 
+namespace internal {
+class Publisher;
+}
+
 template <typename T>
 class Vector {
  public:
@@ -127,6 +131,8 @@ class Vector {
   }
 
  private:
+  friend class internal::Publisher;
+
   static constexpr std::size_t kWordsPerElement = sizeof(T) / 8;
 
   T* elements() const noexcept { return static_cast<T*>(backing_.get()); }

@@ -435,16 +435,6 @@ AllocCounts World::counts() {
   return sum;
 }
 
-ArenaCounts World::arena_counts() {
-  ArenaCounts sum;
-  native([&] {
-    const std::lock_guard guard(mutex_);
-    sum = ended_arenas_;
-    for_each_mutator([&](Mutator& each) { add_counts(sum, each.arena_counts); });
-  });
-  return sum;
-}
-
 std::size_t World::mutator_count() {
   std::size_t count = 0;
   native([&] {

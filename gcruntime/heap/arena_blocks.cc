@@ -21,6 +21,7 @@ constexpr std::uint32_t kLeastFreeBytes = kArenaBlockBytes / 4;
 base::SpinLock lock;                     // guards what the header says, and these
 ArenaBlock* registry = nullptr;          // blocks with bits
 ArenaBlock* first_with_holes = nullptr;  // the last that got some
+bool holes_closed = false;
 // Relaxed, all: figures, written under the lock; the count spares takers the lock where there are none.
 std::atomic<std::uint64_t> hole_blocks{0};
 std::atomic<std::uint64_t> hole_bytes{0};
@@ -146,11 +147,15 @@ ArenaHole take_arena_holes(void* owner) noexcept {
   if (hole_blocks.load(std::memory_order_relaxed) == 0) return {};
   const std::lock_guard guard(lock);
   ArenaBlock* const block = first_with_holes;
-  if (block == nullptr) return {};
+  if (block == nullptr || holes_closed) return {};
   remove_from_holes(block);
   left_blocks.fetch_sub(1, std::memory_order_relaxed);
   block->segments = nullptr;
   std::fill(std::begin(block->starts), std::end(block->starts), 0);
+  for (std::size_t i = 0; i < kGranules / 64; ++i) {
+    // Relaxed: nobody fades in a block without an owner.
+    block->inherited[i] = block->faded[i].load(std::memory_order_relaxed);
+  }
   block->owner.store(owner, std::memory_order_release);
   return next_arena_hole(block, block->begin());
 }
@@ -159,6 +164,7 @@ bool set_faded(ArenaBlock* block, std::uintptr_t payload) noexcept {
   if (!block->bits.load(std::memory_order_relaxed)) {
     for (std::size_t i = 0; i < kGranules / 64; ++i) {
       block->faded[i].store(0, std::memory_order_relaxed);
+      block->inherited[i] = 0;
       block->marked[i].store(0, std::memory_order_relaxed);
     }
     {
@@ -172,11 +178,11 @@ bool set_faded(ArenaBlock* block, std::uintptr_t payload) noexcept {
   const std::size_t granule = (payload - address_of(block->begin())) / kGranuleBytes;
   std::atomic<std::uint64_t>& word = block->faded[granule / 64];
   const std::uint64_t bit = std::uint64_t{1} << granule % 64;
-  // Relaxed: the owner's fiber alone writes these words. Release: the header and what the object holds come
-  // before the bit; pairs with find_faded.
-  const std::uint64_t old = word.load(std::memory_order_relaxed);
-  if ((old & bit) != 0) return false;
-  word.store(old | bit, std::memory_order_release);
+  // Relaxed: the owner's fiber alone sets bits.
+  if ((word.load(std::memory_order_relaxed) & bit) != 0) return false;
+  // Release: the header and what the object holds come before the bit; pairs with find_faded. In one step, as
+  // the sweep clears others.
+  word.fetch_or(bit, std::memory_order_release);
   return true;
 }
 
@@ -218,6 +224,71 @@ ObjectPlace find_faded(ArenaBlock* block, std::uintptr_t address) noexcept {
   return place;
 }
 
+void close_arena_holes() noexcept {
+  const std::lock_guard guard(lock);
+  holes_closed = true;
+}
+
+// [arena.sweep] After a sweep every faded object's pointers lead to objects: a stale word of a stack may lead the
+// next cycle to any of them. What is left unswept though it may be dead:
+//   faded by the block's owner, which is open: a root then, and what was stored since was shaded
+//   faded by an owner that left after it had adopted the generation: it was open while marking ran
+// What an owner inherited is swept with or without it, as no root has it. That is why holes are not taken
+// between the end of marking and the sweep: what was faded last, and is white and alive, would be inherited.
+namespace {
+
+// The slot of a faded object's bit.
+std::uintptr_t slot_of(const ArenaBlock* block, std::size_t word, std::uint64_t bits) noexcept {
+  return payload_of(block, word * 64 + static_cast<std::size_t>(std::countr_zero(bits))) - 8;
+}
+
+// Under the lock. True: the block is out of the registry, and to be freed.
+bool sweep_block(ArenaBlock* block, std::uint32_t generation, ArenaSweep& swept) noexcept {
+  // Relaxed: written under the lock for who has no owner.
+  const bool left = block->owner.load(std::memory_order_relaxed) == nullptr;
+  const bool sweeps = left && (block->left_generation != generation ||
+                               base::mutant(base::Mutant::kArenaSweptEarly));
+  std::uint64_t any = 0;
+  for (std::size_t word = 0; word < kGranules / 64; ++word) {
+    const std::uint64_t mortal = sweeps ? ~std::uint64_t{0} : block->inherited[word];
+    // Relaxed, all: nobody marks now, and only an owner fades.
+    const std::uint64_t faded = block->faded[word].load(std::memory_order_relaxed);
+    const std::uint64_t dead =
+        faded & mortal & ~block->marked[word].load(std::memory_order_relaxed);
+    block->marked[word].store(0, std::memory_order_relaxed);
+    any |= faded & ~dead;
+    for (std::uint64_t each = dead; each != 0; each &= each - 1) {
+      const std::uintptr_t slot = slot_of(block, word, each);
+      const std::size_t bytes = object_bytes(block, slot);
+      ++swept.freed_objects;
+      swept.freed_bytes += bytes;
+      // The owner may be reading the header, to pass over it. Poisoned when it leaves.
+      if (left) poison_free_memory(slot, bytes);
+    }
+    block->inherited[word] &= ~dead;
+    // Release: pairs with next_faded's acquire, as the owner may take the place at once.
+    if (dead != 0) block->faded[word].fetch_and(~dead, std::memory_order_release);
+    for (std::uint64_t each = left ? faded & ~dead : 0; each != 0; each &= each - 1) {
+      ++swept.live_objects;
+      swept.live_bytes += object_bytes(block, slot_of(block, word, each));
+    }
+  }
+  if (!sweeps || any != 0) {
+    if (sweeps) note_holes(block);
+    block->next_registered = registry;
+    registry = block;
+    return false;
+  }
+  if (block->holes) remove_from_holes(block);
+  left_blocks.fetch_sub(1, std::memory_order_relaxed);
+  block->registered = false;
+  // Release: pairs with find_faded.
+  block->bits.store(false, std::memory_order_release);
+  return true;
+}
+
+}  // namespace
+
 ArenaSweep sweep_arena_blocks(std::uint32_t generation) noexcept {
   ArenaSweep swept;
   ArenaBlock* list = nullptr;
@@ -232,48 +303,13 @@ ArenaSweep sweep_arena_blocks(std::uint32_t generation) noexcept {
     {
       const std::lock_guard guard(lock);
       list = block->next_registered;
-      // Relaxed: written under the lock for who has no owner.
-      const bool left = block->owner.load(std::memory_order_relaxed) == nullptr;
-      const bool sweeps = left && (block->left_generation != generation ||
-                                   base::mutant(base::Mutant::kArenaSweptEarly));
-      std::uint64_t any = 0;
-      for (std::size_t word = 0; word < kGranules / 64; ++word) {
-        // Relaxed, all: nobody marks, and nobody fades in a block without an owner.
-        const std::uint64_t faded = block->faded[word].load(std::memory_order_relaxed);
-        const std::uint64_t kept =
-            sweeps ? faded & block->marked[word].load(std::memory_order_relaxed) : faded;
-        block->marked[word].store(0, std::memory_order_relaxed);
-        any |= kept;
-        for (std::uint64_t dead = faded & ~kept; dead != 0; dead &= dead - 1) {
-          const std::uintptr_t header =
-              payload_of(block, word * 64 + static_cast<std::size_t>(std::countr_zero(dead))) - 8;
-          const std::size_t bytes = object_bytes(block, header);
-          ++swept.freed_objects;
-          swept.freed_bytes += bytes;
-          poison_free_memory(header, bytes);
-        }
-        if (sweeps) block->faded[word].store(kept, std::memory_order_relaxed);
-        if (!left) continue;
-        for (std::uint64_t live = kept; live != 0; live &= live - 1) {
-          ++swept.live_objects;
-          swept.live_bytes += object_bytes(
-              block,
-              payload_of(block, word * 64 + static_cast<std::size_t>(std::countr_zero(live))) - 8);
-        }
-      }
-      free = sweeps && any == 0;
-      if (free) {
-        if (block->holes) remove_from_holes(block);
-        left_blocks.fetch_sub(1, std::memory_order_relaxed);
-        block->registered = false;
-        block->bits.store(false, std::memory_order_release);
-      } else {
-        if (sweeps) note_holes(block);
-        block->next_registered = registry;
-        registry = block;
-      }
+      free = sweep_block(block, generation, swept);
     }
     if (free) free_arena_block(block);
+  }
+  {
+    const std::lock_guard guard(lock);
+    holes_closed = false;
   }
   // Relaxed: figures, by the collector's thread.
   freed_objects.fetch_add(swept.freed_objects, std::memory_order_relaxed);

@@ -83,6 +83,8 @@ struct ArenaBlock {
   ArenaSegment* segments = nullptr;       // of the owner, the last first
   std::atomic<std::uint64_t> faded[kGranules / 64];
   std::atomic<std::uint64_t> marked[kGranules / 64];
+  // What had faded here when its holes were last taken: not that owner's. Under the lock.
+  std::uint64_t inherited[kGranules / 64];
   std::uint64_t starts[kGranules / 64];  // of the owner's objects, as far as segments are indexed
 
   char* begin() const noexcept;  // of its memory
@@ -118,6 +120,9 @@ struct ArenaHole {
 };
 // A block with holes becomes `owner`'s, if there is one: the first hole is returned.
 ArenaHole take_arena_holes(void* owner) noexcept;
+// [arena.sweep] No holes are taken until the next sweep_arena_blocks has ended. The collector, before the first
+// thread adopts the new generation.
+void close_arena_holes() noexcept;
 // The block's next hole behind `from`, of kLeastHoleBytes at least; an empty one: none is left.
 inline constexpr std::size_t kLeastHoleBytes = 512;
 ArenaHole next_arena_hole(ArenaBlock* block, char* from) noexcept;
@@ -132,6 +137,10 @@ void leave_arena_block(ArenaBlock* block, std::uint32_t generation) noexcept;
 
 // The faded object that an address lies in, its header included; slot 0: none.
 ObjectPlace find_faded(ArenaBlock* block, std::uintptr_t address) noexcept;
+TAILRACE_ALWAYS_INLINE bool in_faded(ArenaBlock* block, std::uintptr_t address) noexcept {
+  // Relaxed: find_faded looks again; where this is the owner's own question nobody else sets the bits.
+  return block->bits.load(std::memory_order_relaxed) && find_faded(block, address).slot != 0;
+}
 
 // After a marking, when all threads have answered: blocks that were left before are swept by their marks, all
 // marks are cleared. `generation` is the new one. The collector, before the next marking.

@@ -83,8 +83,9 @@ void return_cache(WorkerCache& cache) noexcept;
 // between the three (native scope, or not attached): who finds the range used up waits for it.
 Span* take_idle_run(std::size_t keep_bytes) noexcept;
 void put_idle_run(Span* run) noexcept;
-// Until what others have taken is back: some hundred microseconds. By who may call take_idle_run.
-void await_idle_runs() noexcept;
+// Until what others have taken is back: some hundred microseconds. Returns the bytes. By who may call
+// take_idle_run.
+std::size_t await_idle_runs() noexcept;
 
 // While no more than that is in spans memory is not tight: spans that are over half full are passed over
 // for fresh pages, because each slot taken from them costs a cold cache line. Any thread.

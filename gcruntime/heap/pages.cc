@@ -143,8 +143,9 @@ Span* allocate_pages(SpanState state, std::size_t pages, bool may_grow,
       const bool refused = may_grow && !below_ceiling(pages, allowance);
       Span* span = runs.allocate(pages, state, may_grow && !refused);
       if (span != nullptr) note_resident();
-      if (span == nullptr && refused && allowance != nullptr) allowance->refused = true;
-      if (span != nullptr || !may_grow || runs.releasing_pages() == 0) return span;
+      if (allowance != nullptr) allowance->refused = span == nullptr && refused;
+      // At the ceiling the wait is the caller's, outside this section.
+      if (span != nullptr || !may_grow || refused || runs.releasing_pages() == 0) return span;
       ++waiting;
     }
     ::sched_yield();
@@ -270,18 +271,18 @@ void put_idle_run(Span* run) noexcept {
   put_together(begin, end - begin);
 }
 
-void await_idle_runs() noexcept {
+std::size_t await_idle_runs() noexcept {
   std::uint64_t wait_for = UINT64_MAX;
+  std::size_t bytes = 0;
   for (;;) {
     {
       const std::lock_guard guard(page_lock);
+      std::size_t pages = 0;
+      for (const PageRuns* runs : all_runs) pages += runs->releasing_pages();
+      if (wait_for == UINT64_MAX) bytes = pages * kPageBytes;
       // As many as are on their way now; or none is.
       wait_for = std::min(wait_for, releases_begun);
-      if (releases_ended >= wait_for) return;
-      if (std::all_of(std::begin(all_runs), std::end(all_runs),
-                      [](const PageRuns* runs) { return runs->releasing_pages() == 0; })) {
-        return;
-      }
+      if (releases_ended >= wait_for || pages == 0) return bytes;
     }
     ::sched_yield();
   }

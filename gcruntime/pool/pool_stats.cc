@@ -53,6 +53,13 @@ class PoolList {
     }
   }
 
+  bool any_turns() noexcept {
+    const std::lock_guard guard(mutex());
+    const PoolListing* listing = first_;
+    while (listing != nullptr && listing->turn_ == nullptr) listing = listing->next_;
+    return listing != nullptr;
+  }
+
   std::vector<PoolStats> read() {
     const std::lock_guard guard(mutex());
     std::vector<PoolStats> all;
@@ -104,11 +111,15 @@ void set_mark() {
 }
 
 void note_cycle(int) noexcept {
-  try {
-    set_mark();
-  } catch (const std::exception&) {
-    // No memory even for that: the next get that finds its pool empty sets it up again.
-    marked.store(false, std::memory_order_relaxed);
+  // Where no pool is left no cycle does this again, until a get finds its pool empty. A pool that comes now is
+  // seen by the second look, or was listed after it, and then its get sees that no mark stands.
+  marked.store(false, std::memory_order_relaxed);
+  if (list.any_turns()) {
+    try {
+      internal::ensure_pool_turns();
+    } catch (const std::exception&) {
+      // No memory even for that: the next get that finds its pool empty tries again.
+    }
   }
   list.turn();
   turns.fetch_add(1, std::memory_order_release);  // pairs with pool_turns()'s acquire

@@ -1,6 +1,6 @@
 // torture: programs that try to break the runtime, each with an oracle of its own.
 //
-//   torture [program...] [--seconds S | --cycles N] [--seed N] [--workers 1,2,4] [--mode M] [--list]
+//   torture [program...] [--seconds S | --steps N | --cycles N] [--seed N] [--workers 1,2,4] [--mode M] [--list]
 //
 // All programs by default, one after the other, each at each number of workers. Ends with 0 if all passed;
 // a failure aborts and has printed the command that repeats it. The seed repeats the choices of a run, not
@@ -42,7 +42,9 @@ int main(int argc, char** argv) {
   bool list = false;
   app.add_option("programs", names, "which programs (default: all)");
   app.add_option("--seconds", options.seconds, "how long each run lasts; sizes grow with it");
-  app.add_option("--cycles", options.cycles, "without --seconds: a run lasts that many cycles");
+  app.add_option("--steps", options.steps,
+                 "without --seconds: a run lasts that many steps of the program");
+  app.add_option("--cycles", options.cycles, "without either: a run lasts that many cycles");
   app.add_option("--seed", options.seed, "repeats a run's choices (default: random)");
   app.add_option("--workers", workers, "numbers of workers, each a run")
       ->delimiter(',')

@@ -22,6 +22,7 @@ constexpr Program kPrograms[] = {
     {"walker", "lists and queues that are consumed while they are marked", walker},
     {"tree-reverse", "trees mirrored by the reversal of their own pointers", tree_reverse},
     {"weak", "weak references to what others drop", weak_references},
+    {"escape", "what request arenas let out, and nothing else", escapes},
     {"limit", "live data at the memory limit, replaced piece by piece", limit},
 };
 

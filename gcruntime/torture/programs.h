@@ -32,5 +32,6 @@ void walker(Run& run);
 void tree_reverse(Run& run);
 void weak_references(Run& run);
 void limit(Run& run);
+void escapes(Run& run);
 
 }  // namespace tailrace::torture

@@ -125,7 +125,7 @@ Run::~Run() {
   expect_equal(stats.stack_bytes_in_use, 0, "stacks left");
   scheduler_.reset();
   const std::uint64_t cycles = gc::read_mem_stats().num_gc - cycles_before_;
-  if (options_.seconds == 0) {
+  if (options_.seconds == 0 && options_.steps == 0) {
     expect(cycles >= options_.cycles, "cycles", nullptr, cycles, options_.cycles);
   }
   const double seconds = static_cast<double>(os::now_ns() - begin_ns_) / 1e9;
@@ -190,9 +190,10 @@ void Run::collect_back_to_back() {
     const std::int64_t cycle_ns = os::now_ns() - begin_ns;
     const std::uint64_t cycles = cycles_.fetch_add(1, std::memory_order_relaxed) + 1;
     const bool enough =
-        options_.seconds == 0
-            ? cycles >= options_.cycles
-            : static_cast<double>(os::now_ns() - begin_ns_) / 1e9 >= options_.seconds;
+        options_.seconds != 0
+            ? static_cast<double>(os::now_ns() - begin_ns_) / 1e9 >= options_.seconds
+        : options_.steps != 0 ? steps_.load(std::memory_order_relaxed) >= options_.steps
+                              : cycles >= options_.cycles;
     if (enough) over_.store(true, std::memory_order_relaxed);
     // Stopped threads are slow to wake, and a large heap takes long: without a moment of theirs they
     // would stand still.
@@ -248,10 +249,12 @@ void Run::fail(const char* what, const void* where, std::uint64_t found, std::ui
 
 void Run::print_repeat() const {
   char length[64];
-  if (options_.seconds == 0) {
-    std::snprintf(length, sizeof(length), "--cycles %" PRIu64, options_.cycles);
-  } else {
+  if (options_.seconds != 0) {
     std::snprintf(length, sizeof(length), "--seconds %g", options_.seconds);
+  } else if (options_.steps != 0) {
+    std::snprintf(length, sizeof(length), "--steps %" PRIu64, options_.steps);
+  } else {
+    std::snprintf(length, sizeof(length), "--cycles %" PRIu64, options_.cycles);
   }
   std::fprintf(stderr,
                "torture: repeat by: torture %s --seed %" PRIu64 " --workers %u %s --mode %s%s%s\n",

@@ -31,10 +31,11 @@ namespace tailrace::torture {
 // world stopped. kAny: the seed chooses, mostly the first.
 enum class Mode { kAny, kBeside, kSlices, kChecked, kStopped };
 
-// How long and how wild. A run ends after `seconds`, or where that is 0 after `cycles` cycles: the short
-// form measures no time, so a slow machine only takes longer.
+// How long and how wild. A run ends after `seconds`, or where that is 0 after `steps` of the program's, or where
+// that is 0 too after `cycles` cycles: the short form measures no time, so a slow machine only takes longer.
 struct Options {
   double seconds = 0;
+  std::uint64_t steps = 0;
   std::uint64_t cycles = 60;
   std::uint64_t seed = 1;
   double hang_seconds = 60;  // without a single step: a lost wake or a collection that never ends
