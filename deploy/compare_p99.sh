@@ -1,9 +1,11 @@
 # shellcheck shell=bash
-# Sourced by deploy/compare: P99 of ours and of the Go peer at one rate, in an open loop.
+# Sourced by deploy/compare after compare_windows.sh: P99 of all servers at one rate, in an open loop.
 #
-# The rate is 0.7x the lower of the two rates that wrk reached, and never more than the generator may ask for:
-# both are measured where they still answer what comes. Windows alternate. One in which the generator was late
+# The rate is 0.7x the lowest of the rates that wrk reached, and never more than the generator may ask for: all
+# are measured where they still answer what comes. Windows alternate. One in which the generator was late
 # (tailrace-load says invalid) is dropped on its side; the median of the others' P99 is compared.
+
+declare -A p99_rate
 
 # The median of wrk's requests/s of a ROW and SERVER.
 p99_saturation() {
@@ -50,63 +52,46 @@ p99_window() {
   esac
 }
 
-compare_p99() {
-  local ceiling line row ours go rate round server
-  local -A rate_of
+# p99_measure ROUNDS: the windows of all rows and servers, at the rates that it leaves in p99_rate. Where the
+# caller has a function p99_watch it is called with begin or end, ROW, SERVER and PATH around each.
+p99_measure() {
+  local ceiling line row server path round
   ceiling=$(p99_ceiling)
   : >"$scratch/p99-windows"
   for line in "${row_lines[@]}"; do
     row=${line%%|*}
-    ours=$(p99_saturation "$row" ours)
-    go=$(p99_saturation "$row" go)
-    rate_of[$row]=$(awk -v a="$ours" -v b="$go" -v most="$ceiling" 'BEGIN {
-      rate = 0.7 * (a < b ? a : b)
-      printf "%d", rate < most ? rate : most
-    }')
+    p99_rate[$row]=$(for server in "${servers[@]}"; do p99_saturation "$row" "$server"; done | sort -g |
+      awk -v most="$ceiling" 'NR == 1 { rate = 0.7 * $1; printf "%d", rate < most ? rate : most }')
   done
-  for ((round = 1; round <= p99_rounds; round++)); do
-    echo "P99 round $round of $p99_rounds" >&2
+  for ((round = 1; round <= $1; round++)); do
+    echo "P99 round $round of $1" >&2
     for line in "${row_lines[@]}"; do
       row=${line%%|*}
       for server in "${servers[@]}"; do
-        p99_window "$row" "$server" "$(path_of "$line" "$server")" "${rate_of[$row]}" "$round"
+        path=$(path_of "$line" "$server")
+        if declare -F p99_watch >/dev/null; then p99_watch begin "$row" "$server" "$path"; fi
+        p99_window "$row" "$server" "$path" "${p99_rate[$row]}" "$round"
+        if declare -F p99_watch >/dev/null; then p99_watch end "$row" "$server" "$path"; fi
       done
     done
-    servers=($(printf '%s\n' "${servers[@]}" | tac))
+    reverse_servers
   done
+  p99_how="P99 in an open loop (tailrace-load -t$threads -c$connections), all at 0.7x the lowest saturation rate or the"
+  p99_how+=" generator's limit of $ceiling/s; medians of at most $1 windows of $seconds s"
+}
 
-  echo
-  echo "P99 in an open loop (tailrace-load -t$threads -c$connections), both at 0.7x the lower saturation rate or the" \
-    "generator's limit of $ceiling/s; medians of at most $p99_rounds windows of $seconds s"
-  printf '%-22s %10s %12s %10s %8s %12s %10s  %s\n' '' requests/s 'P99 tailrace' 'go us' ratio \
-    'P50 tailrace' 'go us' 'windows kept'
-  for line in "${row_lines[@]}"; do
-    row=${line%%|*}
-    awk -F '|' -v row="$row" -v rate="${rate_of[$row]}" -v json="$scratch/p99.json-rows" '
-      function median(server, field,    n, i, j, t, list) {
-        n = kept[server]
-        if (n == 0) return "-"
-        for (i = 1; i <= n; i++) list[i] = value[server, field, i] == "inf" ? 1e300 : value[server, field, i] + 0
-        for (i = 2; i <= n; i++)
-          for (j = i; j > 1 && list[j] < list[j - 1]; j--) { t = list[j]; list[j] = list[j - 1]; list[j - 1] = t }
-        t = n % 2 ? list[(n + 1) / 2] : (list[n / 2] + list[n / 2 + 1]) / 2
-        return t >= 1e299 ? "inf" : t
-      }
-      function known(x) { return x != "-" && x != "inf" }
-      function show(x) { return known(x) ? sprintf("%.0f", x) : x }
-      $1 == row && $3 != "dropped" {
-        value[$2, 99, ++kept[$2]] = $3
-        value[$2, 50, kept[$2]] = $4
-      }
-      END {
-        a = median("ours", 99); b = median("go", 99)
-        ratio = known(a) && known(b) ? a / b : "-"
-        printf "%-22s %10d %12s %10s %8s %12s %10s  %d and %d\n", row, rate, show(a), show(b),
-          ratio == "-" ? "-" : sprintf("%.2fx", ratio), show(median("ours", 50)), show(median("go", 50)),
-          kept["ours"], kept["go"]
-        printf "p99|%s|{\"requests_per_second\": %d, \"ours_us\": %s, \"go_us\": %s, \"ratio\": %s, \"windows\": [%d, %d]}\n",
-          row, rate, known(a) ? a : "null", known(b) ? b : "null", ratio == "-" ? "null" : ratio,
-          kept["ours"], kept["go"] >>json
-      }' "$scratch/p99-windows"
-  done
+# p99_of ROW SERVER: "p99 p50 windows-kept" in us, "-" if none was kept.
+p99_of() {
+  awk -F '|' -v row="$1" -v server="$2" '
+    function median(field,    n, i, j, t, list) {
+      n = kept
+      if (n == 0) return "-"
+      for (i = 1; i <= n; i++) list[i] = value[field, i] == "inf" ? 1e300 : value[field, i] + 0
+      for (i = 2; i <= n; i++)
+        for (j = i; j > 1 && list[j] < list[j - 1]; j--) { t = list[j]; list[j] = list[j - 1]; list[j - 1] = t }
+      t = n % 2 ? list[(n + 1) / 2] : (list[n / 2] + list[n / 2 + 1]) / 2
+      return t >= 1e299 ? "inf" : sprintf("%.6g", t)
+    }
+    $1 == row && $2 == server && $3 != "dropped" { value[99, ++kept] = $3; value[50, kept] = $4 }
+    END { print median(99), median(50), kept + 0 }' "$scratch/p99-windows"
 }

@@ -73,7 +73,8 @@ Response churn(Request& request) {
 
 void add_churn(App& app) {
   app.get("/api/churn", churn);
-  app.get("/naive/churn", churn, {.arena = false});
+  app.get("/pooled/churn", churn, kCollectedHeap);
+  app.get("/naive/churn", churn, kCollectedHeap);
 }
 
 }  // namespace tailrace::api

@@ -1,4 +1,4 @@
-// The events that clients post, as the contract's JSON shows them.
+// The events that clients post, as the contract's JSON shows them, and what they are answered with.
 #pragma once
 
 #include <cstdint>
@@ -29,5 +29,8 @@ struct EventsAccepted {
   gc::Vector<gc::String> keys;
 };
 BOOST_DESCRIBE_STRUCT(EventsAccepted, (), (accepted, keys))
+
+// Adds the keys of `events` to `answer`: one allocation for all, and one for each key over 15 bytes.
+void add_keys(const gc::Vector<Event>& events, EventsAccepted& answer);
 
 }  // namespace tailrace::api

@@ -23,10 +23,11 @@ int main(int argc, char** argv) {
 
   api::add_users(app, store);
   api::add_events(app);
-  api::add_echo(app);
+  api::add_pooled_users(app, store);
+  api::add_pooled_events(app);
   api::add_naive_users(app, store);
   api::add_naive_events(app);
-  api::add_naive_echo(app);
+  api::add_echo(app);
   api::add_churn(app);
 
   return app.run();

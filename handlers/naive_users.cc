@@ -13,8 +13,6 @@ Response answer_with(int status, const User& user) {
   return Response::text(status, naive_json(user), http::kJsonType);
 }
 
-constexpr http::RouteOptions kHeap{.arena = false};
-
 }  // namespace
 
 void add_naive_users(App& app, Store& store) {
@@ -27,7 +25,7 @@ void add_naive_users(App& app, Store& store) {
         log_naively("get user", {id, std::string(user->name.view())});
         return answer_with(200, *user);
       },
-      kHeap);
+      kCollectedHeap);
 
   app.get(
       "/naive/users",
@@ -44,7 +42,7 @@ void add_naive_users(App& app, Store& store) {
         log_naively("list users", {page.offset, page.limit});
         return Response::text(200, out, http::kJsonType);
       },
-      kHeap);
+      kCollectedHeap);
 
   app.post(
       "/naive/users",
@@ -57,7 +55,7 @@ void add_naive_users(App& app, Store& store) {
         log_naively("create user", {id, std::string(user->name.view())});
         return answer_with(201, *user).header("Location", "/naive/users/" + std::to_string(id));
       },
-      kHeap);
+      kCollectedHeap);
 
   app.put(
       "/naive/users/{id}",
@@ -69,7 +67,7 @@ void add_naive_users(App& app, Store& store) {
         log_naively("replace user", {id, std::string(user->name.view())});
         return answer_with(200, *user);
       },
-      kHeap);
+      kCollectedHeap);
 
   app.del(
       "/naive/users/{id}",
@@ -78,7 +76,7 @@ void add_naive_users(App& app, Store& store) {
         log_naively("delete user", {id});
         return store.erase(id) ? no_content() : not_found("no such user");
       },
-      kHeap);
+      kCollectedHeap);
 }
 
 }  // namespace tailrace::api

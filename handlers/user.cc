@@ -1,6 +1,7 @@
 #include "handlers/user.h"
 
 #include <string_view>
+#include <utility>
 
 namespace tailrace::api {
 namespace {
@@ -28,16 +29,16 @@ std::optional<std::string> validate(const UserInput& input) {
   return std::nullopt;
 }
 
-User* make_user(std::int64_t id, const UserInput& input) {
+User* make_user(std::int64_t id, UserInput input) {
   User* user = gc::make<User>();
   user->id = id;
   user->name = input.name;
   user->email = input.email;
   user->active = input.active;
   user->score = input.score;
-  user->roles = input.roles;
+  user->roles = std::move(input.roles);
   user->address = input.address ? input.address.get() : gc::make<Address>();
-  user->tags = input.tags;
+  user->tags = std::move(input.tags);
   return user;
 }
 

@@ -54,8 +54,8 @@ BOOST_DESCRIBE_STRUCT(UserInput, (), (id, name, email, active, score, roles, add
 // What is wrong with it (422), or nothing.
 std::optional<std::string> validate(const UserInput& input);
 
-// A user of that id with the input's contents.
-User* make_user(std::int64_t id, const UserInput& input);
+// A user of that id with the input's contents: a copy's, or those of one that is given up.
+User* make_user(std::int64_t id, UserInput input);
 // The demo user of that id, as the contract defines it.
 User* make_demo_user(std::int64_t id);
 

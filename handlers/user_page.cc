@@ -13,4 +13,10 @@ PageRequest read_page(Request& request) {
   return page;
 }
 
+void fill_page(const Store& store, const PageRequest& request, UserPage& page) {
+  page.total = store.size();
+  page.users.reserve(static_cast<std::size_t>(request.limit));
+  store.visit(request.offset, request.limit, [&](User& user) { page.users.push_back(&user); });
+}
+
 }  // namespace tailrace::api

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "handlers/store.h"
 #include "handlers/user.h"
 #include "server/tailrace.h"
 
@@ -21,5 +22,8 @@ struct PageRequest {
 };
 // Throws BadRequest for numbers out of range.
 PageRequest read_page(Request& request);
+
+// Into an empty page.
+void fill_page(const Store& store, const PageRequest& request, UserPage& page);
 
 }  // namespace tailrace::api

@@ -18,6 +18,7 @@ enum : std::size_t {
   kAllocObjects,
   kAllocTotal,
   kAssist,
+  kArenaRequests,
   kFamilies
 };
 // The order of a route's series in kAllocTotal.
@@ -54,6 +55,10 @@ std::vector<Family> http_families() {
       "Marking that requests were asked for because they allocated during a cycle.",
       Kind::kCounter,
       {}};
+  families[kArenaRequests] = {"tailrace_arena_request_bytes",
+                              "Bytes in its arena of each request that made something there.",
+                              Kind::kHistogram,
+                              {}};
   return families;
 }
 
@@ -169,7 +174,35 @@ void RouteInstruments::observe_common(Word* cells, const RequestFacts& facts) no
   });
 }
 
-void RouteInstruments::collect(std::span<Family> families) const {
+void RouteInstruments::collect_allocation(std::span<Family> families,
+                                          std::span<const std::uint64_t, kWords> of_route) const {
+  // These are there from the start, at zero, so that the first request is already an increase.
+  families[kAllocBytes].series.push_back(
+      histogram_series({{"route", route_}}, kAllocBoundsBytes, Unit::kBytes,
+                       of_route.subspan(kBytes, kAllocBoundsBytes.buckets()),
+                       of_route[kArena] + of_route[kHeap] + of_route[kLarge]));
+  families[kAllocObjects].series.push_back(histogram_series(
+      {{"route", route_}}, kAllocBoundsObjects, Unit::kNone,
+      of_route.subspan(kObjects, kAllocBoundsObjects.buckets()), of_route[kObjectsSum]));
+  const std::pair<const char*, std::uint64_t> kinds[] = {
+      {"arena", of_route[kArena]},
+      {"heap", of_route[kHeap] + late_heap_.value()},
+      {"large", of_route[kLarge] + late_large_.value()},
+      {"malloc", of_route[kMalloc] + late_malloc_.value()}};
+  for (const auto& [kind, bytes] : kinds) {
+    Series series;
+    series.labels = {{"route", route_}, {"kind", kind}};
+    series.value = static_cast<double>(bytes);
+    families[kAllocTotal].series.push_back(std::move(series));
+  }
+  Series assist;
+  assist.labels = {{"route", route_}};
+  assist.value = static_cast<double>(assist_ns_.value()) / 1e9;
+  families[kAssist].series.push_back(std::move(assist));
+}
+
+std::uint64_t RouteInstruments::collect(std::span<Family> families,
+                                        std::span<std::uint64_t> arena_requests) const {
   using Words = std::array<std::uint64_t, kWords>;
   const auto part = [](const Words& words, unsigned first, const BucketBounds& bounds) {
     return std::span(words).subspan(first, bounds.buckets());
@@ -217,29 +250,9 @@ void RouteInstruments::collect(std::span<Family> families) const {
                          part(words, kResponses, kBodyBoundsBytes), words[kResponseSum]));
   }
 
-  // These are there from the start, at zero, so that the first request is already an increase.
-  families[kAllocBytes].series.push_back(
-      histogram_series({{"route", route_}}, kAllocBoundsBytes, Unit::kBytes,
-                       part(of_route, kBytes, kAllocBoundsBytes),
-                       of_route[kArena] + of_route[kHeap] + of_route[kLarge]));
-  families[kAllocObjects].series.push_back(
-      histogram_series({{"route", route_}}, kAllocBoundsObjects, Unit::kNone,
-                       part(of_route, kObjects, kAllocBoundsObjects), of_route[kObjectsSum]));
-  const std::pair<const char*, std::uint64_t> kinds[] = {
-      {"arena", of_route[kArena]},
-      {"heap", of_route[kHeap] + late_heap_.value()},
-      {"large", of_route[kLarge] + late_large_.value()},
-      {"malloc", of_route[kMalloc] + late_malloc_.value()}};
-  for (const auto& [kind, bytes] : kinds) {
-    Series series;
-    series.labels = {{"route", route_}, {"kind", kind}};
-    series.value = static_cast<double>(bytes);
-    families[kAllocTotal].series.push_back(std::move(series));
-  }
-  Series assist;
-  assist.labels = {{"route", route_}};
-  assist.value = static_cast<double>(assist_ns_.value()) / 1e9;
-  families[kAssist].series.push_back(std::move(assist));
+  collect_allocation(families, of_route);
+  add_all(arena_requests, part(of_route, kArenaBytes, kAllocBoundsBytes));
+  return of_route[kArena];
 }
 
 HttpInstruments::HttpInstruments(Registry& registry)
@@ -267,13 +280,17 @@ RouteInstruments& HttpInstruments::route(std::string_view pattern) {
 
 void HttpInstruments::collect(std::vector<Family>& families) {
   std::vector<Family> ours = http_families();
+  std::array<std::uint64_t, kAllocBoundsBytes.buckets()> arena_requests{};
+  std::uint64_t arena_bytes = 0;
   // Not under the lock: it may wait for the collector, and with it for whoever waits for the lock.
   const Capacity capacity = take_capacity();
   {
     const std::lock_guard lock(mutex_);
     for (const auto& [pattern, route] : routes_) {
-      route->collect(ours);
+      arena_bytes += route->collect(ours, arena_requests);
     }
+    ours[kArenaRequests].series.push_back(
+        histogram_series({}, kAllocBoundsBytes, Unit::kBytes, arena_requests, arena_bytes));
     const Ceilings& ceilings = capacity_.note({capacity, route_loads(ours)});
     if (!ceilings.empty()) {
       ours.push_back(ceiling_family(ceilings));

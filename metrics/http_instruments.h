@@ -1,7 +1,7 @@
 // What the server counts for every request, by route: requests, durations, body sizes, allocation.
 //
 // All that one request adds lies in one block of cells for its (route, method, code) and the
-// thread's shard: eight sums on one cache line and five buckets behind it. What is exported with
+// thread's shard: eight sums on one cache line and six buckets behind it. What is exported with
 // fewer labels is added up at the scrape, and http_requests_total is the durations' count, so
 // observe() is one look-up and about a dozen plain additions. Blocks are made when first needed.
 //
@@ -53,20 +53,22 @@ inline constexpr BucketBounds kAllocBoundsBytes = {
 inline constexpr BucketBounds kAllocBoundsObjects = {1,   2,   5,   10,   20,   50,
                                                      100, 200, 500, 1000, 5000, 20000};
 
-// One finished request. Managed bytes are slot bytes; those of the arena are what is left of
-// alloc_bytes after heap_bytes and large_bytes. malloc_bytes stand apart.
+// One finished request. Managed bytes are arena, heap and large: slot bytes, headers and rounding
+// included. malloc_bytes stand apart.
 struct RequestFacts {
   unsigned method = kUnknownMethod;  // method_index()
   unsigned status = 200;
   std::uint64_t duration_ns = 0;
   std::uint64_t request_bytes = 0;  // bodies
   std::uint64_t response_bytes = 0;
-  std::uint64_t alloc_bytes = 0;  // arena + heap + large
-  std::uint64_t alloc_objects = 0;
+  std::uint64_t arena_bytes = 0;
   std::uint64_t heap_bytes = 0;
   std::uint64_t large_bytes = 0;
+  std::uint64_t alloc_objects = 0;  // managed ones, wherever they are
   std::uint64_t malloc_bytes = 0;
   std::uint64_t assist_ns = 0;  // of marking that its allocation was asked for
+
+  std::uint64_t managed_bytes() const noexcept { return arena_bytes + heap_bytes + large_bytes; }
 };
 
 class RouteInstruments final {
@@ -123,7 +125,8 @@ class RouteInstruments final {
     kResponses = kRequests + kBodyBoundsBytes.buckets(),
     kBytes = kResponses + kBodyBoundsBytes.buckets(),
     kObjects = kBytes + kAllocBoundsBytes.buckets(),
-    kWords = kObjects + kAllocBoundsObjects.buckets(),
+    kArenaBytes = kObjects + kAllocBoundsObjects.buckets(),
+    kWords = kArenaBytes + kAllocBoundsBytes.buckets(),
   };
   static constexpr unsigned kFirstStatus = 100;
   static constexpr unsigned kStatuses = 500;
@@ -143,15 +146,16 @@ class RouteInstruments final {
     add(kRequestSum, facts.request_bytes);
     add(kResponseSum, facts.response_bytes);
     add(kObjectsSum, facts.alloc_objects);
-    add(kArena, facts.alloc_bytes - facts.heap_bytes - facts.large_bytes);
+    add(kArena, facts.arena_bytes);
     add(kHeap, facts.heap_bytes);
     add(kLarge, facts.large_bytes);
     add(kMalloc, facts.malloc_bytes);
     add(kDurations + kDurationBoundsNs.index(facts.duration_ns), 1);
     add(kRequests + kBodyBoundsBytes.index(facts.request_bytes), 1);
     add(kResponses + kBodyBoundsBytes.index(facts.response_bytes), 1);
-    add(kBytes + kAllocBoundsBytes.index(facts.alloc_bytes), 1);
+    add(kBytes + kAllocBoundsBytes.index(facts.managed_bytes()), 1);
     add(kObjects + kAllocBoundsObjects.index(facts.alloc_objects), 1);
+    if (facts.arena_bytes != 0) add(kArenaBytes + kAllocBoundsBytes.index(facts.arena_bytes), 1);
   }
 
   ShardedWords& child(unsigned method, unsigned status) noexcept {
@@ -170,8 +174,12 @@ class RouteInstruments final {
   [[gnu::cold, gnu::noinline]] ShardedWords& make_child(unsigned method, unsigned slot) noexcept;
   [[gnu::cold, gnu::noinline]] static void observe_common(Word* cells,
                                                           const RequestFacts& facts) noexcept;
-  // Adds this route's series to the bundle's families, which stand in the order of http_families().
-  void collect(std::span<Family> families) const;
+  // Adds this route's series to the bundle's families, which stand in the order of http_families(), and
+  // its requests to the buckets of tailrace_arena_request_bytes. Returns those requests' bytes.
+  std::uint64_t collect(std::span<Family> families, std::span<std::uint64_t> arena_requests) const;
+
+  void collect_allocation(std::span<Family> families,
+                          std::span<const std::uint64_t, kWords> of_route) const;
 
   // Immutable after construction.
   const std::string route_;

@@ -54,10 +54,10 @@ TEST(HttpInstruments, OneRequestIsOneObservationEverywhere) {
                  .duration_ns = 250'000,
                  .request_bytes = 0,
                  .response_bytes = 300,
-                 .alloc_bytes = 51'200,
-                 .alloc_objects = 12,
+                 .arena_bytes = 11'000,
                  .heap_bytes = 200,
                  .large_bytes = 40'000,
+                 .alloc_objects = 12,
                  .malloc_bytes = 77,
                  .assist_ns = 1'500'000});
   const std::vector<Family> families = registry.gather();
@@ -107,9 +107,9 @@ TEST(HttpInstruments, CodesAndMethodsAreApartAndAddUpByRoute) {
   RouteInstruments& route = http.route("/r");
   const unsigned get = method_index("GET");
   const unsigned post = method_index("POST");
-  for (int i = 0; i < 3; ++i) route.observe({.method = get, .status = 200, .alloc_bytes = 100});
-  for (int i = 0; i < 2; ++i) route.observe({.method = get, .status = 404, .alloc_bytes = 10});
-  route.observe({.method = post, .status = 201, .request_bytes = 9, .alloc_bytes = 1});
+  for (int i = 0; i < 3; ++i) route.observe({.method = get, .status = 200, .arena_bytes = 100});
+  for (int i = 0; i < 2; ++i) route.observe({.method = get, .status = 404, .arena_bytes = 10});
+  route.observe({.method = post, .status = 201, .request_bytes = 9, .arena_bytes = 1});
   const std::vector<Family> families = registry.gather();
   const auto total = [&](const char* method, const char* code) {
     return series_of(families, "http_requests_total",
@@ -139,11 +139,26 @@ TEST(HttpInstruments, AllocationFamiliesAreThereBeforeTheFirstRequest) {
   EXPECT_EQ(find_family(families, "http_requests_in_flight")->series[0].value, 0);
 }
 
+TEST(HttpInstruments, ArenasOfAllRoutesAreOneHistogram) {
+  Registry registry;
+  HttpInstruments http(registry);
+  http.route("/a").observe({.method = 0, .status = 200, .arena_bytes = 200});
+  http.route("/a").observe({.method = 0, .status = 404, .heap_bytes = 9});  // none used
+  http.route("/b").observe({.method = 1, .status = 200, .arena_bytes = 60'000});
+  const std::vector<Family> families = registry.gather();
+  const Series& arenas = *series_of(families, "tailrace_arena_request_bytes", {});
+  EXPECT_EQ(arenas.count, 2u);
+  EXPECT_EQ(arenas.sum, 60'200);
+  EXPECT_EQ(at_or_below(arenas, 256), 1u);
+  EXPECT_EQ(at_or_below(arenas, 51'200), 1u);
+  EXPECT_EQ(at_or_below(arenas, 102'400), 2u);
+}
+
 TEST(HttpInstruments, LateAllocationGoesToTheTotalsOnly) {
   Registry registry;
   HttpInstruments http(registry);
   RouteInstruments& route = http.route("/r");
-  route.observe({.method = 0, .status = 200, .alloc_bytes = 10, .heap_bytes = 4});
+  route.observe({.method = 0, .status = 200, .arena_bytes = 6, .heap_bytes = 4});
   route.add_late(100, 200, 300, current_shard());
   const std::vector<Family> families = registry.gather();
   EXPECT_EQ(series_of(families, "tailrace_http_request_alloc_bytes", {{"route", "/r"}})->sum, 10);
@@ -206,7 +221,7 @@ TEST(HttpInstruments, LosesNothingAmongThreadsAndCountsAgreeMeanwhile) {
           route.observe({.method = static_cast<unsigned>(i % 2),
                          .status = 200 + t,
                          .duration_ns = i * 1000,
-                         .alloc_bytes = i,
+                         .arena_bytes = i,
                          .alloc_objects = i % 7});
           http.in_flight().add();
           http.in_flight().sub();

@@ -90,10 +90,10 @@ void route_observe(benchmark::State& state) {
                    .duration_ns = value,
                    .request_bytes = value & 255,
                    .response_bytes = value & 4095,
-                   .alloc_bytes = value & 65535,
-                   .alloc_objects = value & 63,
+                   .arena_bytes = value & 65535,
                    .heap_bytes = value & 127,
                    .large_bytes = 0,
+                   .alloc_objects = value & 63,
                    .malloc_bytes = value & 31});
   }
 }

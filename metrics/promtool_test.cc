@@ -14,7 +14,9 @@
 #include <sstream>
 #include <string>
 
+#include "gcruntime/gc/arena.h"
 #include "gcruntime/gc/collect.h"
+#include "gcruntime/gc/make.h"
 #include "gcruntime/gc/mutator.h"
 #include "metrics/exporter.h"
 #include "metrics/http_instruments.h"
@@ -29,6 +31,7 @@ std::string full_scrape() {
   const gc::ThreadScope scope;
   const int percent = gc::set_percent(100);
   gc::collect();  // what is known after a cycle only is there too
+  gc::with_arena([] { static_cast<void>(gc::make<std::int64_t>(7)); }, {.label = "a task"});
   Registry registry;
   HttpInstruments http(registry);
   const RuntimeCollector collector(registry, nullptr);
@@ -36,7 +39,7 @@ std::string full_scrape() {
   for (const char* route : {"/api/users/{id}", "/healthz", "a\"b\\c\nd\xFF", ""}) {
     for (const unsigned status : {200u, 404u, 503u}) {
       http.route(route).observe(
-          {.method = 0, .status = status, .duration_ns = 123'456, .alloc_bytes = 60'000});
+          {.method = 0, .status = status, .duration_ns = 123'456, .arena_bytes = 60'000});
     }
   }
   registry.counter({.name = "users_total", .help = "Users\nwith \\ two lines."}).add();
@@ -132,7 +135,8 @@ TEST(Scrape, IsGrammatical) {
   EXPECT_GT(families.size(), 70u);
   for (const char* name :
        {"tailrace_gc_sustainable_alloc_bytes_per_second", "tailrace_gc_released_bytes_total",
-        "tailrace_http_predicted_ceiling_requests_per_second"}) {
+        "tailrace_http_predicted_ceiling_requests_per_second", "tailrace_arena_bytes",
+        "tailrace_arena_request_bytes", "tailrace_arena_escape_bytes_total"}) {
     EXPECT_TRUE(families.contains(name)) << name;
   }
   EXPECT_EQ(text.substr(0, 15), "# HELP go_info ");

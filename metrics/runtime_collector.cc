@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "metrics/arena_families.h"
 #include "metrics/gc_families.h"
 #include "metrics/pool_families.h"
 
@@ -322,6 +323,7 @@ std::vector<Family> gather(const RuntimeSnapshot& snapshot,
   }
   add_tailrace(page, snapshot.scheduler);
   add_gc_families(page.families, snapshot);
+  add_arena_families(page.families, snapshot.arenas, snapshot.arena_labels);
   add_pool_families(page.families, snapshot.pools);
   add_fiber_stacks(page, snapshot.scheduler);
   add_blocking(page, snapshot.blocking);

@@ -35,6 +35,8 @@ RuntimeSnapshot take_snapshot(const fiber::Scheduler* scheduler) {
   snapshot.finalizers = gc::read_finalizer_stats();
   snapshot.scavenge = gc::read_scavenge_stats();
   snapshot.pools = gc::read_pool_stats();
+  snapshot.arenas = gc::read_arena_stats();
+  snapshot.arena_labels = gc::label_escapes();
   for (std::size_t i = 0; i < gc::kHoldKinds; ++i) {
     const auto kind = static_cast<gc::HoldKind>(i);
     snapshot.holds.push_back(gc::read_holds(kind));

@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "gcruntime/fiber/scheduler.h"
+#include "gcruntime/gc/arena.h"
 #include "gcruntime/gc/cycle_stats.h"
+#include "gcruntime/gc/escape_report.h"
 #include "gcruntime/gc/finalizer.h"
 #include "gcruntime/gc/holds.h"
 #include "gcruntime/gc/mem_stats.h"
@@ -26,6 +28,8 @@ struct RuntimeSnapshot {
   gc::FinalizerStats finalizers;
   gc::ScavengeStats scavenge;
   std::vector<gc::PoolStats> pools;
+  gc::ArenaStats arenas;
+  std::vector<gc::LabelEscapes> arena_labels;
   fiber::SchedulerStats scheduler;
   fiber::BlockingStats blocking;
   ProcessFacts process;

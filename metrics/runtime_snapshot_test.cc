@@ -33,7 +33,7 @@ TEST_P(RuntimeSnapshotTest, FibersThatMoveBetweenWorkersLoseNothing) {
         gauge.add();
         fiber::yield();
         counter.add();
-        route.observe({.method = 0, .status = 200, .alloc_bytes = 3});
+        route.observe({.method = 0, .status = 200, .arena_bytes = 3});
         gauge.sub();
       }
     }));

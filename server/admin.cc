@@ -9,6 +9,7 @@
 #include "gcruntime/gc/mem_stats.h"
 #include "gcruntime/gc/memory_limit.h"
 #include "gcruntime/gc/memory_wait.h"
+#include "server/arenas_page.h"
 #include "server/ascii.h"
 #include "server/json_body.h"
 #include "server/request.h"
@@ -93,12 +94,16 @@ Response change_settings(GcSettings& settings, Request& request) {
   if (change.memory_limit) {
     limit = *change.memory_limit < 0 ? kOff : static_cast<std::uint64_t>(*change.memory_limit);
   }
-  settings.change(percent, limit);
+  if (const auto error = settings.change(percent, limit)) {
+    throw HttpError(400, "memory_limit: " + *error);
+  }
   return show_settings(settings);
 }
 
 constexpr std::string_view kIndex =
     "GET  /debug/memstats     numbers about the managed heap\n"
+    "GET  /debug/arenas       what escapes from requests' arenas, by route and by place; "
+    "?format=json\n"
     "POST /debug/gc           runs a cycle\n"
     "GET  /debug/gc/settings  gc_percent and memory_limit, and who set them; PUT changes them\n"
     "GET  /metrics            Prometheus\n"
@@ -124,6 +129,7 @@ void add_debug_routes(Router& router, GcSettings& settings) {
   router.add(
       Method::kGet, "/debug/memstats", [](Request&) { return json(view(gc::read_mem_stats())); },
       options);
+  router.add(Method::kGet, "/debug/arenas", show_arenas, options);
   router.add(
       Method::kPost, "/debug/gc",
       [](Request&) {

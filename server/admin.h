@@ -11,7 +11,7 @@
 
 namespace tailrace::http {
 
-// /debug, /debug/memstats, /debug/gc, /debug/gc/settings.
+// /debug, /debug/memstats, /debug/arenas, /debug/gc, /debug/gc/settings.
 void add_debug_routes(Router& router, GcSettings& settings);
 
 // Lets a request below /debug pass if it carries the bearer token, or comes from an allowed block.

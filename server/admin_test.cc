@@ -52,6 +52,7 @@ TEST(Admin, ShowsAndChangesTheCollector) {
         std::pair("{\"memory_limit\":0,\"gc_percent\":5}", "memory_limit"),
         std::pair("{\"gc_percent\":5,\"memory_limit\":-2}", "memory_limit"),
         std::pair("{\"gc_percent\":5,\"memory_limit\":\"1GiB\"}", "memory_limit"),
+        std::pair("{\"memory_limit\":1,\"gc_percent\":5}", "memory_limit"),
         std::pair("{\"memory_limit\":99999999999999999999}", "memory_limit")}) {
     response = put(body);
     EXPECT_EQ(response->status, 400) << body;

@@ -15,11 +15,13 @@
 #include <vector>
 
 #include "gcruntime/gc/collect.h"
+#include "gcruntime/gc/escape_report.h"
 #include "gcruntime/gc/mutator.h"
 #include "server/cgroup.h"
 #include "server/cgroup_watch.h"
 #include "server/cidr.h"
 #include "server/config.h"
+#include "server/escape_warnings.h"
 #include "server/server.h"
 #include "server/test_client.h"
 
@@ -82,9 +84,12 @@ struct App::Impl {
   Impl(int count, char** values) : argc(count), argv(values), cli("", program()) {
     for (const SettingInfo& setting : settings()) {
       if (setting.in_file_only()) continue;
-      flags[setting.name] = cli.add_option("--" + setting.name, texts[setting.name], setting.help)
-                                ->type_name(setting.value)
-                                ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+      std::string& text = texts[setting.name];
+      flags[setting.name] =
+          (setting.value.empty()
+               ? cli.add_flag("--" + setting.name, text, setting.help)
+               : cli.add_option("--" + setting.name, text, setting.help)->type_name(setting.value))
+              ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
     }
     cli.add_option("--config", config_file, "the same settings as YAML, and limits and timeouts")
         ->type_name("FILE")
@@ -150,7 +155,11 @@ std::optional<std::string> App::Impl::read_settings(Config& config) {
   }
   if (auto error = read_config(sources, config)) return error;
   if (auto error = read_own_options(sources.file)) return error;
-  const CgroupLimits limits = CgroupReader().read();
+  CgroupLimits limits;
+  if (const auto error = CgroupReader().read(limits)) {
+    complain("the cgroup's limits cannot be read (--max-procs and --memory-limit set others): " +
+             *error);
+  }
   if (!config.given("max-procs")) {
     config.max_procs = allowed_cpus(limits);
     // Quota and mask may grow while it runs.
@@ -224,6 +233,8 @@ int App::Impl::serve_until_drained(const Config& config) {
   watch.look();
   watch.warn();  // with what the hooks have made alive
   watch.start();
+  EscapeWarnings escapes(server.context());
+  escapes.start();
   if (!failure) failure = server.listen();
   if (failure) {
     complain(*failure);
@@ -234,7 +245,10 @@ int App::Impl::serve_until_drained(const Config& config) {
   if (const auto admin = server.admin_address()) line += " admin http://" + to_string(*admin);
   std::printf("%s\n", line.c_str());
   std::fflush(stdout);
-  if (!server.run()) {
+  const bool drained = server.run();
+  escapes.tell();
+  if (config.explain_escapes) std::fputs(gc::format_escape_report().c_str(), stderr);
+  if (!drained) {
     complain("the drain's deadline has passed with requests or fibers unfinished");
     std::fflush(nullptr);
     std::_Exit(kExitFailure);

@@ -213,6 +213,20 @@ TEST(App, TracesTheSchedulerInGosFormat) {
   EXPECT_EQ(process.exit_code(), 0);
 }
 
+TEST(App, ExplainsEscapesAtTheEndIfAsked) {
+  for (const bool asked : {true, false}) {
+    Process process(free_and(asked ? std::vector<std::string>{"--explain-escapes"}
+                                   : std::vector<std::string>{"--explain-escapes=false"}));
+    TestClient client(port_of(process.line(), "listening"));
+    EXPECT_EQ(client.get("/hello/you")->status, 200);
+    process.signal(SIGTERM);
+    EXPECT_EQ(process.exit_code(), 0);
+    const std::string errors = process.errors();
+    EXPECT_EQ(errors.find("arenas, by label") != std::string::npos, asked) << errors;
+    EXPECT_EQ(errors.find("/hello/{name}") != std::string::npos, asked) << errors;
+  }
+}
+
 TEST(App, SaysItsVersionAndHelp) {
   Process version({"version"});
   EXPECT_NE(version.output().find("0."), std::string::npos);

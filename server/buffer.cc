@@ -13,6 +13,8 @@
 
 #include "gcruntime/base/annotations.h"
 #include "gcruntime/fiber/scheduler.h"
+#include "gcruntime/gc/malloc_count.h"
+#include "gcruntime/pool/pool_stats.h"
 #include "metrics/shard.h"
 
 namespace tailrace::http {
@@ -69,7 +71,10 @@ char* take(std::size_t capacity) {
     }
   }
   char* memory = static_cast<char*>(std::malloc(capacity));
-  if (memory != nullptr) metrics::bump(pool.misses, 1, shard);
+  if (memory != nullptr) {
+    metrics::bump(pool.misses, 1, shard);
+    gc::count_malloc(capacity);
+  }
   return memory;
 }
 
@@ -120,6 +125,7 @@ char* Buffer::grow(std::size_t bytes) noexcept {
       // Large blocks grow by remapping their pages instead of copying.
       larger = static_cast<char*>(std::realloc(memory_, capacity));
       if (larger == nullptr) return nullptr;
+      gc::count_malloc(capacity);
     } else {
       larger = take(capacity);
       if (larger == nullptr) return nullptr;
@@ -157,4 +163,23 @@ BufferPoolStats buffer_pool_stats() noexcept {
   return stats;
 }
 
+namespace {
+
+gc::PoolStats read_listed(const void*) {
+  const BufferPoolStats sums = buffer_pool_stats();
+  gc::PoolStats stats;
+  stats.hits = sums.hits;
+  stats.misses = sums.misses;
+  stats.kept = sums.kept;
+  stats.dropped_size = sums.dropped_size;
+  stats.dropped_full = sums.dropped_full;
+  stats.items = sums.kept - std::min(sums.hits, sums.kept);  // a hit takes what was kept
+  stats.bytes = sums.retained_bytes;
+  return stats;
+}
+
+// tailrace_pool_*{pool="json_encoder"}: what an encoder writes into is what is pooled of it.
+const gc::PoolListing listing("json_encoder", nullptr, &read_listed, nullptr);
+
+}  // namespace
 }  // namespace tailrace::http

@@ -89,7 +89,7 @@ class Buffer {
   std::uint32_t capacity_ = 0;  // of memory_
 };
 
-// Sums over all workers since start; for tailrace_pool_*{pool="json_encoder"}.
+// Sums over all workers since start; listed as pool "json_encoder" (gcruntime/pool/pool_stats.h).
 struct BufferPoolStats {
   std::uint64_t hits = 0;
   std::uint64_t misses = 0;

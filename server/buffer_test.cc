@@ -10,6 +10,7 @@
 
 #include "gcruntime/base/annotations.h"
 #include "gcruntime/fiber/scheduler.h"
+#include "gcruntime/pool/pool_stats.h"
 
 namespace tailrace::http {
 namespace {
@@ -93,6 +94,20 @@ TEST(Buffer, ConsumedBytesAreReusedInsteadOfGrowing) {
     buffer.consume(1000);
   }
   EXPECT_EQ((buffer_pool_stats() - before).misses, 1u);
+}
+
+TEST(Buffer, IsListedAmongThePools) {
+  Buffer buffer;
+  ASSERT_TRUE(buffer.append("something"));
+  const BufferPoolStats sums = buffer_pool_stats();
+  int found = 0;
+  for (const gc::PoolStats& pool : gc::read_pool_stats()) {
+    if (pool.name != "json_encoder") continue;
+    ++found;
+    EXPECT_EQ(pool.gets(), sums.hits + sums.misses);
+    EXPECT_EQ(pool.bytes, sums.retained_bytes);
+  }
+  EXPECT_EQ(found, 1);
 }
 
 TEST(Buffer, RefusesToGrowBeyondItsBound) {

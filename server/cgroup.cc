@@ -1,12 +1,14 @@
 // See cgroup.h.
 #include "server/cgroup.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
-#include <fstream>
+#include <cstring>
 #include <sstream>
 #include <string_view>
 
@@ -31,12 +33,49 @@ bool lists(const std::string& list, std::string_view controller) {
   return false;
 }
 
-std::string whole_file(const std::string& path) {
-  std::ostringstream text;
-  std::ifstream file(path);
-  if (file) text << file.rdbuf();
-  return text.str();
-}
+// The files of one read. What is not there is empty; the first one that is there and cannot be read is
+// remembered.
+class Files {
+ public:
+  std::string whole(const std::string& path) {
+    const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (file < 0) {
+      note(path);
+      return {};
+    }
+    std::string text;
+    char block[4096];
+    ssize_t got = 0;
+    while (text.size() < kMostBytes && (got = ::read(file, block, sizeof block)) > 0) {
+      text.append(block, static_cast<std::size_t>(got));
+    }
+    if (got < 0) note(path);
+    ::close(file);
+    return text;
+  }
+  std::string first_line(const std::string& path) {
+    std::string text = whole(path);
+    return text.substr(0, text.find('\n'));
+  }
+  bool is_directory(const std::string& path) {
+    struct stat info;
+    if (::stat(path.c_str(), &info) == 0) return S_ISDIR(info.st_mode);
+    note(path);
+    return false;
+  }
+  const std::optional<std::string>& error() const noexcept { return error_; }
+
+ private:
+  // mountinfo is the longest, with a line for each mount.
+  static constexpr std::size_t kMostBytes = std::size_t{16} << 20;
+
+  void note(const std::string& path) {
+    if (errno == ENOENT || errno == ENOTDIR || error_) return;
+    error_ = path + ": " + std::strerror(errno);
+  }
+
+  std::optional<std::string> error_;
+};
 
 // Our path in the hierarchy of `controller` (empty: v2), by /proc/self/cgroup.
 std::optional<std::string> own_path(const std::string& text, std::string_view controller) {
@@ -76,9 +115,9 @@ struct Mount {
 };
 
 // Where the hierarchy of `controller` is mounted.
-std::vector<Mount> mounts_of(const std::string& root, std::string_view controller) {
+std::vector<Mount> mounts_of(Files& files, const std::string& root, std::string_view controller) {
   std::vector<Mount> result;
-  std::ifstream mounts(root + "/proc/self/mountinfo");
+  std::istringstream mounts(files.whole(root + "/proc/self/mountinfo"));
   for (std::string line; std::getline(mounts, line);) {
     // id parent device root mount options optional... - type source super-options
     const std::size_t dash = line.find(" - ");
@@ -97,14 +136,9 @@ std::vector<Mount> mounts_of(const std::string& root, std::string_view controlle
   return result;
 }
 
-bool is_directory(const std::string& path) {
-  struct stat info;
-  return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
-}
-
 // Our path below the mount's root: "" for the root itself, "/a/b" otherwise. Nothing if the mount shows
 // another part of the hierarchy.
-std::optional<std::string> path_below(const Mount& mount, std::string path) {
+std::optional<std::string> path_below(Files& files, const Mount& mount, std::string path) {
   // A namespace's root shows groups outside as "/..", whose names nobody here knows.
   if (path == "/.." || path.starts_with("/../")) return std::nullopt;
   if (mount.shown != "/" && path.starts_with(mount.shown) &&
@@ -112,17 +146,17 @@ std::optional<std::string> path_below(const Mount& mount, std::string path) {
     path.erase(0, mount.shown.size());
   }
   if (path == "/") path.clear();
-  return is_directory(mount.place + path) ? std::optional(path) : std::nullopt;
+  return files.is_directory(mount.place + path) ? std::optional(path) : std::nullopt;
 }
 
 // The directories of our group and of those above it, as far as the mount shows them.
-std::vector<std::string> find_group(const std::string& root, const std::string& groups,
-                                    std::string_view controller) {
+std::vector<std::string> find_group(Files& files, const std::string& root,
+                                    const std::string& groups, std::string_view controller) {
   const std::optional<std::string> own = own_path(groups, controller);
   if (!own) return {};
-  const std::vector<Mount> mounts = mounts_of(root, controller);
+  const std::vector<Mount> mounts = mounts_of(files, root, controller);
   for (const Mount& mount : mounts) {
-    std::optional<std::string> path = path_below(mount, *own);
+    std::optional<std::string> path = path_below(files, mount, *own);
     if (!path) continue;
     std::vector<std::string> directories;
     for (;;) {
@@ -133,13 +167,6 @@ std::vector<std::string> find_group(const std::string& root, const std::string& 
   }
   if (mounts.empty()) return {};
   return {mounts.front().place};
-}
-
-std::string first_line(const std::string& file) {
-  std::ifstream stream(file);
-  std::string line;
-  std::getline(stream, line);
-  return line;
 }
 
 template <typename T>
@@ -162,9 +189,9 @@ void lower_memory(CgroupLimits& limits, const std::string& text) {
 }
 
 // What groups above allow, also those that a container's mount does not show.
-void lower_hierarchical(CgroupLimits& limits, const std::string& file) {
+void lower_hierarchical(CgroupLimits& limits, const std::string& text) {
   constexpr std::string_view kName = "hierarchical_memory_limit ";
-  std::ifstream stream(file);
+  std::istringstream stream(text);
   for (std::string line; std::getline(stream, line);) {
     if (line.starts_with(kName)) return lower_memory(limits, line.substr(kName.size()));
   }
@@ -172,30 +199,37 @@ void lower_hierarchical(CgroupLimits& limits, const std::string& file) {
 
 }  // namespace
 
-CgroupLimits CgroupReader::read() {
-  std::string groups = whole_file(root_ + "/proc/self/cgroup");
+std::optional<std::string> CgroupReader::read(CgroupLimits& limits) {
+  Files files;
+  std::string groups = files.whole(root_ + "/proc/self/cgroup");
+  if (files.error()) return files.error();
   if (groups != own_) {
+    std::vector<std::string> unified = find_group(files, root_, groups, "");
+    std::vector<std::string> cpu = find_group(files, root_, groups, "cpu");
+    std::vector<std::string> memory = find_group(files, root_, groups, "memory");
+    if (files.error()) return files.error();
     own_ = std::move(groups);
-    unified_ = find_group(root_, own_, "");
-    cpu_ = find_group(root_, own_, "cpu");
-    memory_ = find_group(root_, own_, "memory");
+    unified_ = std::move(unified);
+    cpu_ = std::move(cpu);
+    memory_ = std::move(memory);
   }
-  CgroupLimits limits;
+  CgroupLimits found;
   for (const std::string& directory : unified_) {
-    const std::vector<std::string> cpu = words(first_line(directory + "/cpu.max"), ' ');
-    if (cpu.size() == 2) lower_cpus(limits, cpu[0], cpu[1]);
-    lower_memory(limits, first_line(directory + "/memory.max"));
-    lower_memory(limits, first_line(directory + "/memory.high"));
+    const std::vector<std::string> cpu = words(files.first_line(directory + "/cpu.max"), ' ');
+    if (cpu.size() == 2) lower_cpus(found, cpu[0], cpu[1]);
+    lower_memory(found, files.first_line(directory + "/memory.max"));
+    lower_memory(found, files.first_line(directory + "/memory.high"));
   }
   for (const std::string& directory : cpu_) {
-    lower_cpus(limits, first_line(directory + "/cpu.cfs_quota_us"),
-               first_line(directory + "/cpu.cfs_period_us"));
+    lower_cpus(found, files.first_line(directory + "/cpu.cfs_quota_us"),
+               files.first_line(directory + "/cpu.cfs_period_us"));
   }
   for (const std::string& directory : memory_) {
-    lower_memory(limits, first_line(directory + "/memory.limit_in_bytes"));
-    lower_hierarchical(limits, directory + "/memory.stat");
+    lower_memory(found, files.first_line(directory + "/memory.limit_in_bytes"));
+    lower_hierarchical(found, files.whole(directory + "/memory.stat"));
   }
-  return limits;
+  if (!files.error()) limits = found;
+  return files.error();
 }
 
 unsigned affinity_cpus() {

@@ -9,6 +9,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "gcruntime/base/test_no_descriptors.h"
+
 namespace tailrace::http {
 namespace {
 
@@ -24,7 +26,15 @@ class CgroupTest : public testing::Test {
     std::filesystem::create_directories(std::filesystem::path(root_ + path).parent_path());
     std::ofstream(root_ + path) << text;
   }
-  CgroupLimits read() const { return CgroupReader(root_).read(); }
+  CgroupLimits read() const {
+    CgroupReader reader(root_);
+    return read(reader);
+  }
+  static CgroupLimits read(CgroupReader& reader) {
+    CgroupLimits limits;
+    EXPECT_EQ(reader.read(limits), std::nullopt);
+    return limits;
+  }
   // The lines of one v1 container: `path` in /proc/self/cgroup, `shown` as the mounts' root.
   void write_v1(const std::string& path, const std::string& shown) {
     write("/proc/self/cgroup",
@@ -214,18 +224,65 @@ TEST_F(CgroupTest, MissingFilesAreNoLimit) {
 
 TEST_F(CgroupTest, OneReaderSeesChanges) {
   CgroupReader reader(root_);
-  EXPECT_EQ(reader.read(), CgroupLimits{});
+  EXPECT_EQ(read(reader), CgroupLimits{});
   write("/proc/self/cgroup", "0::/a\n");
   write("/proc/self/mountinfo", kV2Mount);
   write("/sys/fs/cgroup/a/memory.max", "1000\n");
   write("/sys/fs/cgroup/b/memory.max", "3000\n");
-  EXPECT_EQ(reader.read().memory_bytes, 1000u);
+  EXPECT_EQ(read(reader).memory_bytes, 1000u);
   write("/sys/fs/cgroup/a/memory.max", "2000\n");
-  EXPECT_EQ(reader.read().memory_bytes, 2000u);
+  EXPECT_EQ(read(reader).memory_bytes, 2000u);
   write("/sys/fs/cgroup/a/memory.max", "max\n");
-  EXPECT_FALSE(reader.read().memory_bytes);
+  EXPECT_FALSE(read(reader).memory_bytes);
   write("/proc/self/cgroup", "0::/b\n");  // moved
-  EXPECT_EQ(reader.read().memory_bytes, 3000u);
+  EXPECT_EQ(read(reader).memory_bytes, 3000u);
+}
+
+// Where no file can be opened, or one cannot be read, nothing is known: that is no lack of limits.
+TEST_F(CgroupTest, WhatCannotBeReadIsNotTakenForNoLimit) {
+  constexpr CgroupLimits kBefore{.cpus = 7.0, .memory_bytes = 7};
+  const auto fails = [&](CgroupReader& reader, const char* file) {
+    CgroupLimits limits = kBefore;
+    const std::optional<std::string> error = reader.read(limits);
+    EXPECT_EQ(limits, kBefore);
+    EXPECT_TRUE(error && error->find(file) != std::string::npos) << error.value_or("no error");
+  };
+  const auto write_group = [&](const std::string& group) {
+    write("/proc/self/cgroup", "3:memory:" + group + "\n0::" + group + "\n");
+    write("/sys/fs/cgroup" + group + "/memory.max", "1000\n");
+    write("/v1" + group + "/memory.limit_in_bytes", "2000\n");
+  };
+  write("/proc/self/mountinfo",
+        std::string(kV2Mount) + "31 20 0:27 / /v1 rw - cgroup cgroup rw,memory\n");
+  write_group("/a");
+  CgroupReader reader(root_);
+  EXPECT_EQ(read(reader).memory_bytes, 1000u);
+  {
+    const base::NoDescriptors none;
+    fails(reader, "/proc/self/cgroup");
+  }
+  EXPECT_EQ(read(reader).memory_bytes, 1000u);
+  // A directory can be opened and not be read.
+  for (const char* file :
+       {"/sys/fs/cgroup/a/cpu.max", "/sys/fs/cgroup/a/memory.max", "/sys/fs/cgroup/memory.high",
+        "/v1/a/memory.limit_in_bytes", "/v1/memory.stat", "/proc/self/cgroup"}) {
+    const std::string path = root_ + file;
+    std::filesystem::remove(path);
+    std::filesystem::create_directory(path);
+    fails(reader, file);
+    std::filesystem::remove(path);
+    write_group("/a");
+    EXPECT_EQ(read(reader).memory_bytes, 1000u) << file;
+  }
+  // Nor are the groups lost that are to be found anew.
+  write_group("/b");
+  std::filesystem::rename(root_ + "/proc/self/mountinfo", root_ + "/mountinfo");
+  std::filesystem::create_directory(root_ + "/proc/self/mountinfo");
+  fails(reader, "/proc/self/mountinfo");
+  std::filesystem::remove(root_ + "/proc/self/mountinfo");
+  std::filesystem::rename(root_ + "/mountinfo", root_ + "/proc/self/mountinfo");
+  write("/sys/fs/cgroup/b/memory.max", "500\n");
+  EXPECT_EQ(read(reader).memory_bytes, 500u);
 }
 
 TEST(SoftLimit, IsNineTenthsWithoutOverflow) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <optional>
 #include <utility>
 
 #include "gcruntime/gc/collect.h"
@@ -33,7 +34,15 @@ CgroupWatch::CgroupWatch(Server& server, Options options)
 }
 
 void CgroupWatch::look() {
-  const CgroupLimits limits = reader_.read();
+  CgroupLimits limits;
+  const std::optional<std::string> error = reader_.read(limits);
+  const bool news = error.has_value() != unreadable_;
+  unreadable_ = error.has_value();
+  if (error) {
+    if (news) log("the cgroup's limits cannot be read, so all stays as it is: " + *error);
+    return;
+  }
+  if (news) log("the cgroup's limits can be read again");
   fiber::Scheduler& scheduler = server_.scheduler();
   if (options_.follow_procs) {
     const unsigned before = scheduler.active_workers();
@@ -41,9 +50,10 @@ void CgroupWatch::look() {
     if (wanted != before) {
       const unsigned now = scheduler.set_active_workers(wanted);
       gc::set_procs(now);
-      log("max-procs is " + std::to_string(now) + " instead of " + std::to_string(before) +
-          ": affinity allows " + std::to_string(affinity_cpus()) + " CPUs" +
-          (limits.cpus ? ", the cgroup's quota " + readable_cpus(*limits.cpus) : std::string()));
+      if (now != before)
+        log("max-procs is " + std::to_string(now) + " instead of " + std::to_string(before) +
+            ": affinity allows " + std::to_string(affinity_cpus()) + " CPUs" +
+            (limits.cpus ? ", the cgroup's quota " + readable_cpus(*limits.cpus) : std::string()));
     }
   }
   if (const auto limit = server_.gc_settings().follow_cgroup(limits.memory_bytes)) {

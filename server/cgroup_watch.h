@@ -2,8 +2,8 @@
 // (a container is resized in place), and says which limits do not fit.
 //
 // A timer on the listeners' thread reads some small files every five seconds. What it finds goes to the
-// scheduler and the collector unless somebody has given a number; the warnings need figures of the heap, so
-// they are made on a fiber.
+// scheduler and the collector unless somebody has given a number; while the files cannot be read all stays
+// as it is. The warnings need figures of the heap, so they are made on a fiber.
 #pragma once
 
 #include <atomic>
@@ -50,6 +50,7 @@ class CgroupWatch {
   Server& server_;
   const Options options_;
   CgroupReader reader_;
+  bool unreadable_ = false;  // at the last look
   boost::asio::steady_timer timer_;
   LimitWarnings warnings_;
   Check check_;

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <mutex>
 
+#include "gcruntime/base/test_no_descriptors.h"
 #include "gcruntime/gc/collect.h"
 #include "gcruntime/gc/memory_limit.h"
 #include "server/test_server.h"
@@ -101,6 +102,37 @@ TEST_F(CgroupWatchTest, TheLimitFollowsTheGroupWhileNobodyElseSetsOne) {
   EXPECT_EQ(gc::memory_limit(), 3000000000u);
   EXPECT_NE(settings_of(server).find("\"memory_limit_from\":\"PUT /debug/gc/settings\""),
             std::string::npos);
+}
+
+// Under a flood of connections no file can be opened: that must not switch the limit off.
+TEST_F(CgroupWatchTest, WithoutADescriptorAllStaysAsItIs) {
+  TestServer server(2);
+  CgroupWatch watch(server.server(), options());
+  set_memory(std::to_string(4096 * kMiB));
+  set_cpus("100000 100000");
+  watch.look();
+  EXPECT_EQ(take_lines().size(), 2u);
+  const auto is_as_before = [&] {
+    return gc::memory_limit() == soft_limit_of(4096 * kMiB) &&
+           server.server().scheduler().active_workers() == 1;
+  };
+  EXPECT_TRUE(is_as_before());
+  {
+    const base::NoDescriptors none;
+    watch.look();
+    EXPECT_TRUE(is_as_before());
+    watch.look();
+    EXPECT_TRUE(is_as_before());
+  }
+  std::vector<std::string> lines = take_lines();
+  ASSERT_EQ(lines.size(), 1u) << "said once";
+  EXPECT_NE(lines[0].find("/proc/self/cgroup"), std::string::npos) << lines[0];
+  watch.look();
+  EXPECT_TRUE(is_as_before());
+  EXPECT_EQ(take_lines().size(), 1u) << "that it can be read again";
+  set_memory("max");
+  watch.look();
+  EXPECT_EQ(gc::memory_limit(), gc::kNoMemoryLimit);
 }
 
 TEST_F(CgroupWatchTest, TheProgramsLimitStays) {

@@ -4,12 +4,13 @@
 #include <unistd.h>
 #include <yaml-cpp/yaml.h>
 #include <algorithm>
+#include <functional>
 
 namespace tailrace::http {
 namespace {
 
 // Takes a value or says what would be right.
-using Apply = std::optional<std::string> (*)(Config& config, const std::string& text);
+using Apply = std::function<std::optional<std::string>(Config& config, const std::string& text)>;
 
 struct Setting {
   SettingInfo info;
@@ -124,6 +125,19 @@ std::optional<std::string> apply_memory_limit(Config& config, const std::string&
 
 constexpr std::size_t kGiB = std::size_t{1} << 30;
 
+// In the file only.
+Setting size_limit(const std::string& name, std::size_t Limits::*limit, std::size_t least,
+                   std::size_t most) {
+  return {{"limits." + name, "SIZE", ""}, {}, [=](Config& config, const std::string& text) {
+            return apply_size(text, least, most, config.limits.*limit);
+          }};
+}
+Setting timeout(const std::string& name, std::int64_t Timeouts::*timeout_ns, std::int64_t least) {
+  return {{"timeouts." + name, "TIME", ""}, {}, [=](Config& config, const std::string& text) {
+            return apply_duration(text, least, config.timeouts.*timeout_ns);
+          }};
+}
+
 const std::vector<Setting>& table() {
   static const std::vector<Setting> kTable = {
       {{"listen", "HOST:PORT", "public listener; port 0 picks one, printed [127.0.0.1:8080]"},
@@ -178,6 +192,14 @@ const std::vector<Setting>& table() {
       {{"debug", "K=V,...", "gctrace=1, gcstoptheworld=1, gccheckmark=1, schedtrace=MS"},
        {"TAILRACE_DEBUG", "GODEBUG"},
        apply_debug},
+      {{"explain-escapes", "",
+        "print at the end what has escaped from requests' arenas, and where"},
+       {"TAILRACE_EXPLAIN_ESCAPES"},
+       [](Config& config, const std::string& text) -> std::optional<std::string> {
+         if (text != "true" && text != "false") return "expected true or false";
+         config.explain_escapes = text == "true";
+         return std::nullopt;
+       }},
       {{"access-log", "off|errors|all",
         "JSON lines on stderr; errors: status >= 500, or over 1 s [errors]"},
        {"TAILRACE_ACCESS_LOG"},
@@ -204,26 +226,11 @@ const std::vector<Setting>& table() {
        [](Config& config, const std::string& text) {
          return apply_duration(text, 0, config.drain_deadline_ns);
        }},
-      {{"limits.header_bytes", "SIZE", ""},
-       {},
-       [](Config& config, const std::string& text) {
-         return apply_size(text, 256, kMaxHeaderBytes, config.limits.header_bytes);
-       }},
-      {{"limits.target_bytes", "SIZE", ""},
-       {},
-       [](Config& config, const std::string& text) {
-         return apply_size(text, 64, kMaxHeaderBytes, config.limits.target_bytes);
-       }},
-      {{"limits.body_bytes", "SIZE", ""},
-       {},
-       [](Config& config, const std::string& text) {
-         return apply_size(text, 0, kGiB / 2, config.limits.body_bytes);
-       }},
-      {{"limits.unmatched_body_bytes", "SIZE", ""},
-       {},
-       [](Config& config, const std::string& text) {
-         return apply_size(text, 0, kGiB / 2, config.limits.unmatched_body_bytes);
-       }},
+      size_limit("header_bytes", &Limits::header_bytes, 256, kMaxHeaderBytes),
+      size_limit("target_bytes", &Limits::target_bytes, 64, kMaxHeaderBytes),
+      size_limit("body_bytes", &Limits::body_bytes, 0, kGiB / 2),
+      size_limit("unmatched_body_bytes", &Limits::unmatched_body_bytes, 0, kGiB / 2),
+      size_limit("arena_bytes", &Limits::arena_bytes, 32 * 1024, kGiB),
       {{"limits.connections", "N", ""},
        {},
        [](Config& config, const std::string& text) {
@@ -237,41 +244,13 @@ const std::vector<Setting>& table() {
          if (!error) config.limits.min_bytes_per_s = bytes;
          return error;
        }},
-      {{"timeouts.header", "TIME", ""},
-       {},
-       [](Config& config, const std::string& text) {
-         return apply_duration(text, 10 * kMillisecond, config.timeouts.header_ns);
-       }},
-      {{"timeouts.idle", "TIME", ""},
-       {},
-       [](Config& config, const std::string& text) {
-         return apply_duration(text, 10 * kMillisecond, config.timeouts.idle_ns);
-       }},
-      {{"timeouts.body_grace", "TIME", ""},
-       {},
-       [](Config& config, const std::string& text) {
-         return apply_duration(text, 10 * kMillisecond, config.timeouts.body_grace_ns);
-       }},
-      {{"timeouts.write_grace", "TIME", ""},
-       {},
-       [](Config& config, const std::string& text) {
-         return apply_duration(text, 10 * kMillisecond, config.timeouts.write_grace_ns);
-       }},
-      {{"timeouts.linger", "TIME", ""},
-       {},
-       [](Config& config, const std::string& text) {
-         return apply_duration(text, 0, config.timeouts.linger_ns);
-       }},
-      {{"timeouts.slow_request", "TIME", ""},
-       {},
-       [](Config& config, const std::string& text) {
-         return apply_duration(text, 0, config.timeouts.slow_request_ns);
-       }},
-      {{"timeouts.long_slice", "TIME", ""},
-       {},
-       [](Config& config, const std::string& text) {
-         return apply_duration(text, 0, config.timeouts.long_slice_ns);
-       }},
+      timeout("header", &Timeouts::header_ns, 10 * kMillisecond),
+      timeout("idle", &Timeouts::idle_ns, 10 * kMillisecond),
+      timeout("body_grace", &Timeouts::body_grace_ns, 10 * kMillisecond),
+      timeout("write_grace", &Timeouts::write_grace_ns, 10 * kMillisecond),
+      timeout("linger", &Timeouts::linger_ns, 0),
+      timeout("slow_request", &Timeouts::slow_request_ns, 0),
+      timeout("long_slice", &Timeouts::long_slice_ns, 0),
   };
   return kTable;
 }
@@ -394,6 +373,7 @@ std::string describe(const Config& config) {
   if (config.sched_trace_ns != 0) {
     text += " schedtrace=" + std::to_string(config.sched_trace_ns / kMillisecond);
   }
+  if (config.explain_escapes) text += " explain-escapes=true";
   text += std::string(" access-log=") + kModes[static_cast<int>(config.access_log)];
   text += " drain-delay=" + format_duration(config.effective_drain_delay_ns());
   text += " drain-deadline=" + format_duration(config.drain_deadline_ns);
@@ -402,6 +382,7 @@ std::string describe(const Config& config) {
   text += " limits.target_bytes=" + format_size(limits.target_bytes);
   text += " limits.body_bytes=" + format_size(limits.body_bytes);
   text += " limits.unmatched_body_bytes=" + format_size(limits.unmatched_body_bytes);
+  text += " limits.arena_bytes=" + format_size(limits.arena_bytes);
   text += " limits.connections=" + std::to_string(limits.connections);
   text += " limits.min_bytes_per_s=" + format_size(limits.min_bytes_per_s);
   const Timeouts& timeouts = config.timeouts;

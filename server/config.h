@@ -30,6 +30,7 @@ struct Config {
   bool gc_trace = false;
   bool gc_stop_the_world = false;
   bool gc_check_marks = false;
+  bool explain_escapes = false;     // prints the escape report at the end
   std::int64_t sched_trace_ns = 0;  // between two lines of the scheduler's trace; 0: none
   AccessLogMode access_log = AccessLogMode::kErrors;
   std::vector<Cidr> admin_allow;
@@ -65,7 +66,7 @@ struct ConfigSources {
 
 struct SettingInfo {
   std::string name;   // of the flag without dashes; with a dot: in the file only
-  std::string value;  // placeholder in --help
+  std::string value;  // placeholder in --help; empty: a switch, whose value is true or false
   std::string help;
   bool in_file_only() const { return name.find('.') != std::string::npos; }
 };

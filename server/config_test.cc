@@ -159,6 +159,20 @@ TEST(Config, LongSlicesHaveAThreshold) {
   EXPECT_EQ(config.timeouts.long_slice_ns, 0);
 }
 
+TEST(Config, ArenasHaveACapAndMayBeExplained) {
+  Config config;
+  EXPECT_EQ(config.limits.arena_bytes, std::size_t{8} << 20);
+  EXPECT_FALSE(config.explain_escapes);
+  EXPECT_FALSE(read({{{"explain-escapes", "true"}}, {}, {{"limits.arena_bytes", "1MiB"}}}, config));
+  EXPECT_EQ(config.limits.arena_bytes, std::size_t{1} << 20);
+  EXPECT_TRUE(config.explain_escapes);
+  EXPECT_NE(describe(config).find("limits.arena_bytes=1MiB"), std::string::npos);
+  EXPECT_NE(describe(config).find("explain-escapes=true"), std::string::npos);
+  EXPECT_NE(error_of({{}, {}, {{"limits.arena_bytes", "1KiB"}}}).find("32KiB"), std::string::npos);
+  EXPECT_NE(error_of({{}, {{"TAILRACE_EXPLAIN_ESCAPES", "1"}}, {}}).find("true or false"),
+            std::string::npos);
+}
+
 TEST(Config, ReadsYaml) {
   std::string path = testing::TempDir() + "/tailrace-config-XXXXXX";
   const int fd = ::mkstemp(path.data());

@@ -14,6 +14,7 @@ constexpr const char* kByDefault = "default";
 constexpr const char* kByCgroup = "cgroup";
 constexpr const char* kByRequest = "PUT /debug/gc/settings";
 constexpr const char* kByProgram = "program";
+constexpr std::uint64_t kLeastHeapBytes = std::uint64_t{1} << 20;
 static_assert(kOff == gc::kNoMemoryLimit);
 
 }  // namespace
@@ -52,7 +53,17 @@ std::optional<std::uint64_t> GcSettings::follow_cgroup(std::optional<std::uint64
   return changed;
 }
 
-void GcSettings::change(std::optional<int> percent, std::optional<std::uint64_t> memory_limit) {
+std::optional<std::string> GcSettings::change(std::optional<int> percent,
+                                              std::optional<std::uint64_t> memory_limit) {
+  if (memory_limit) {
+    gc::refresh_accounts();
+    const std::uint64_t beside = gc::non_heap_bytes();
+    // Below that every allocation would be refused, whatever is released.
+    if (*memory_limit < beside + kLeastHeapBytes) {
+      return "the process has " + std::to_string(beside) + " bytes beside its heap; expected " +
+             std::to_string(kLeastHeapBytes) + " more than that, or -1 (off)";
+    }
+  }
   gc::native([&] {
     const std::lock_guard lock(mutex_);
     if (percent) {
@@ -66,6 +77,7 @@ void GcSettings::change(std::optional<int> percent, std::optional<std::uint64_t>
       gc::set_memory_limit(memory_limit_);
     }
   });
+  return std::nullopt;
 }
 
 GcSettings::View GcSettings::view() const {

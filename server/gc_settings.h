@@ -28,8 +28,10 @@ class GcSettings {
   void begin(const Config& config);
   // The group allows so many bytes (nothing: no limit). Returns the limit in force if this changed it.
   std::optional<std::uint64_t> follow_cgroup(std::optional<std::uint64_t> group_bytes);
-  // By request; nothing: as it is.
-  void change(std::optional<int> percent, std::optional<std::uint64_t> memory_limit);
+  // By request; nothing: as it is. Returns what is wrong with the limit, and then has changed nothing. On a
+  // fiber, or a thread that is in no native scope.
+  std::optional<std::string> change(std::optional<int> percent,
+                                    std::optional<std::uint64_t> memory_limit);
   // What is in force. On a fiber, or a thread that is in no native scope.
   View view() const;
 

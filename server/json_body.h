@@ -1,4 +1,4 @@
-// JSON in and out of handlers: request.json<T>() and json(value).
+// JSON in and out of handlers: request.json<T>() and request.json_into(value); json(value).
 #pragma once
 
 #include <new>
@@ -25,6 +25,14 @@ T* Request::json() {
   tailrace::json::Decoded<T> decoded = tailrace::json::decode<T>(body());
   if (!decoded) internal::throw_decode_error(decoded.error);
   return decoded.value;
+}
+
+template <typename T>
+void Request::json_into(T& value) {
+  internal::require_json(*this);
+  if (const auto error = tailrace::json::decode_into(body(), value)) {
+    internal::throw_decode_error(*error);
+  }
 }
 
 // Encoded at once, so the value need not outlive the call. Throws std::bad_alloc if the text would

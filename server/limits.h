@@ -49,6 +49,9 @@ struct Limits {
   std::size_t body_bytes = 1024 * 1024;  // of a route that names no limit of its own; above: 413
   // Body of a request that no route takes: read up to here to keep the connection, else closed.
   std::size_t unmatched_body_bytes = 64 * 1024;
+  // Of a request's arena; what is made beyond it lies on the collected heap. 256 blocks: as much as
+  // thousands of usual requests take, so that one that builds a large answer is still its own.
+  std::size_t arena_bytes = 8 * 1024 * 1024;
   // A record is 128 bytes and the kernel's part of a connection about 4 KiB: 65 536 are 8 and 256
   // MiB. Less if RLIMIT_NOFILE leaves less. Above: 503 and close.
   std::size_t connections = 65'536;

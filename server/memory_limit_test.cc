@@ -13,8 +13,10 @@
 #include "gcruntime/gc/allocate.h"
 #include "gcruntime/gc/collect.h"
 #include "gcruntime/gc/make.h"
+#include "gcruntime/gc/mem_stats.h"
 #include "gcruntime/gc/memory_limit.h"
 #include "gcruntime/gc/root.h"
+#include "gcruntime/gc/test_support.h"
 #include "gcruntime/sync/mutex.h"
 #include "server/test_server.h"
 
@@ -38,9 +40,13 @@ class MemoryLimitTest : public testing::TestWithParam<unsigned> {
     limit_ = gc::accounted_bytes() + 48 * kMebibyte;
     gc::set_memory_limit(limit_);
   }
-  ~MemoryLimitTest() override { gc::set_memory_limit(gc::kNoMemoryLimit); }
+  ~MemoryLimitTest() override {
+    gc::set_memory_limit(gc::kNoMemoryLimit);
+    gc::set_percent(100);
+  }
 
-  // POST /held keeps half a MiB, DELETE /held lets all go; GET /garbage keeps nothing.
+  // POST /held keeps half a MiB, DELETE /held lets all go; GET /garbage keeps nothing; GET /all wants all that
+  // there is.
   void add_routes(Router& router) {
     router.add(Method::kPost, "/held", [this](Request&) {
       Held* const held = gc::make<Held>();
@@ -56,13 +62,30 @@ class MemoryLimitTest : public testing::TestWithParam<unsigned> {
       first_ = nullptr;
       return no_content();
     });
-    router.add(Method::kGet, "/garbage", [](Request&) {
-      for (int i = 0; i < 16; ++i) gc::allocate_noscan(kMebibyte / 16);
+    router.add(Method::kGet, "/garbage",
+               [](Request&) {
+                 for (int i = 0; i < 16; ++i) gc::allocate_noscan(kMebibyte / 16);
+                 return Response(200);
+               },
+               {.arena = false});  // with which its garbage would be gone
+    router.add(Method::kGet, "/all", [this](Request&) {
+      try {
+        for (;;) gc::allocate_noscan(kMebibyte);
+      } catch (const gc::MemoryLimitExceeded& thrown) {
+        why_ = thrown.why();
+        throw;
+      }
       return Response(200);
     });
   }
 
+  static std::uint64_t num_gc() {
+    const gc::ThreadScope scope;
+    return gc::read_mem_stats().num_gc;
+  }
+
   std::uint64_t limit_ = 0;
+  std::atomic<std::optional<gc::MemoryLimitExceeded::Why>> why_{};
   fiber::Mutex mutex_;  // first_
   gc::Root<Held> first_;
   TestServer server_{GetParam(), [this](Router& router) { add_routes(router); }};
@@ -104,6 +127,8 @@ TEST_P(MemoryLimitTest, LiveDataBeyondItIs503AndRecovers) {
 
 // Several clients' garbage, many times the limit: nobody is refused, while a probe is answered all the time.
 TEST_P(MemoryLimitTest, GarbageIsNeverRefused) {
+  gc::set_percent(-1);  // or the limit would not be met: little is alive
+  const std::uint64_t cycles = num_gc();
   std::vector<std::thread> clients;
   std::atomic<int> others{0};
   std::atomic<bool> over{false};
@@ -127,6 +152,41 @@ TEST_P(MemoryLimitTest, GarbageIsNeverRefused) {
   over = true;
   prober.join();
   EXPECT_EQ(others.load(), 0);
+  EXPECT_GE(num_gc(), cycles + 3) << "for the limit's sake";
+}
+
+TEST_P(MemoryLimitTest, AClientThatIsGoneLeavesNoWait) {
+  gc::set_percent(-1);
+  {
+    std::optional<gc::test::NoCycleEnds> none;
+    none.emplace();
+    const std::uint64_t stalls = gc::read_memory_limit_stats().stalls;
+    {
+      TestClient client = server_.client();
+      ASSERT_TRUE(client.connect());
+      ASSERT_TRUE(client.send("GET /all HTTP/1.1\r\nHost: a\r\n\r\n"));
+      wait_until([&] { return gc::read_memory_limit_stats().stalls > stalls; });
+      EXPECT_FALSE(why_.load());
+    }
+    wait_until([&] { return why_.load().has_value(); });
+  }
+  EXPECT_EQ(why_.load(), gc::MemoryLimitExceeded::Why::kEnded);
+}
+
+// A limit so low that what is not heap fills it.
+TEST_P(MemoryLimitTest, TheLimitCanBeRaisedByRequestWhateverItIs) {
+  TestClient client = server_.client();
+  EXPECT_EQ(client.request("POST", "/held")->status, 201);
+  gc::set_memory_limit(1);
+  EXPECT_EQ(client.request("POST", "/held")->status, 503);
+  EXPECT_EQ(client.request("DELETE", "/held")->status, 204);
+  TestClient admin(server_.admin_port());
+  const auto put = admin.request("PUT", "/debug/gc/settings", "{\"memory_limit\":1073741824}",
+                                 {{"Content-Type", "application/json"}});
+  ASSERT_TRUE(put);
+  EXPECT_EQ(put->status, 200) << put->body;
+  EXPECT_EQ(gc::memory_limit(), std::uint64_t{1} << 30);
+  EXPECT_EQ(client.request("POST", "/held")->status, 201);
 }
 
 }  // namespace

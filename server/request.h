@@ -90,6 +90,9 @@ class Request {
   // or declared as another type (415). Defined in server/json_body.h.
   template <typename T>
   T* json();
+  // The same into a T as T() makes it, for values that are used again.
+  template <typename T>
+  void json_into(T& value);
 
  private:
   friend class Session;

@@ -2,6 +2,8 @@
 #include "server/router.h"
 
 #include <charconv>
+#include <mutex>
+#include <set>
 #include <stdexcept>
 #include <utility>
 
@@ -34,6 +36,15 @@ bool is_int64(std::string_view text) noexcept {
   return error == std::errc() && end == text.data() + text.size();
 }
 
+// The text for good: what an arena has told of a route stays in the escape report when the router is gone.
+const char* lasting(const std::string& text) {
+  static std::mutex mutex;
+  // Never destroyed; as many as there are patterns in the program.
+  static auto& texts = *new std::set<std::string>();  // NOLINT(cppcoreguidelines-owning-memory)
+  const std::lock_guard lock(mutex);
+  return texts.insert(text).first->c_str();
+}
+
 [[noreturn]] void bad_pattern(std::string_view pattern, const char* why) {
   throw std::invalid_argument("route " + std::string(pattern) + ": " + why);
 }
@@ -60,6 +71,7 @@ Route& Router::add(Method method, std::string_view pattern, Handler handler, Rou
   route->pattern = pattern;
   route->handler = std::move(handler);
   route->options = options;
+  route->arena.label = lasting(route->pattern);
   route->label =
       fiber::LabelText(std::string(to_string(method)).append(1, ' ').append(route->pattern));
 

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "gcruntime/fiber/label.h"
+#include "gcruntime/gc/arena.h"
 #include "server/buffer.h"
 #include "server/limits.h"
 #include "server/method.h"
@@ -33,7 +34,7 @@ using Handler = std::function<Response(Request&)>;
 struct RouteOptions {
   static constexpr std::size_t kDefaultBody = SIZE_MAX;
 
-  // Whether requests of this route allocate in an arena of their own.
+  // Whether requests of this route allocate in an arena of their own, of Limits::arena_bytes at most.
   bool arena = true;
   // Larger bodies are answered 413. kDefaultBody: Limits::body_bytes.
   std::size_t max_body_bytes = kDefaultBody;
@@ -47,7 +48,8 @@ struct Route {
   RouteOptions options;
   std::vector<std::string> params;                   // names, in order
   fiber::LabelText label;                            // "GET /users/{id}", of a fiber that serves it
-  metrics::RouteInstruments* instruments = nullptr;  // set when the server starts
+  gc::ArenaOptions arena;                            // its cap is set when the server starts
+  metrics::RouteInstruments* instruments = nullptr;  // so is this
 };
 
 // A piece of a path. Trivial, so that tables of them are not cleared.

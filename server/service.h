@@ -43,8 +43,10 @@ class Service {
   Service(Shared& shared, const Router& router, metrics::HttpInstruments& instruments)
       : shared_(shared), router_(router), unmatched_(instruments.route(kUnmatched)) {
     // Routes are labelled by their patterns.
-    for (const auto& route : router.routes())
+    for (const auto& route : router.routes()) {
       route->instruments = &instruments.route(route->pattern);
+      route->arena.max_bytes = shared.limits.arena_bytes;
+    }
   }
 
   const Router& router() const noexcept { return router_; }

@@ -9,6 +9,7 @@
 
 #include "gcruntime/fiber/fiber.h"
 #include "gcruntime/fiber/scheduler.h"
+#include "gcruntime/gc/arena.h"
 #include "gcruntime/gc/memory_limit.h"
 #include "gcruntime/gc/memory_wait.h"
 #include "gcruntime/os/clock.h"
@@ -115,14 +116,17 @@ bool Session::answer() {
   request.alloc_at_start_ = fiber::alloc_counts();
   take_request_id(request, head_.field_at(head_.request_id));
   close_after_ = !head_.keep_alive || shared_.draining.load(std::memory_order_relaxed);
-  Response response = respond(request);
+  const Router::Match match = find_route(request);
+  const bool received = receive(request, match.route);
   if (abandoned_) {  // gone in the middle of its body: nobody to answer
     shared_.in_flight.sub();
     return false;
   }
-  // Before it is sent: who has the reply and then looks at /metrics finds it counted.
-  account(request, response.status(), response.body().size());
-  bool alive = reply(response, request);
+  // An arena stays open until the reply is written or given up: it may refer to what the handler made.
+  const bool alive =
+      received && match.route != nullptr && match.route->options.arena
+          ? gc::with_arena([&] { return exchange(request, match, true); }, match.route->arena)
+          : exchange(request, match, received);
   // Read, answered, not needed any more: whoever pipelines has the next one behind it.
   shared_.in_flight.sub();
   fiber::clear_label();
@@ -137,7 +141,7 @@ bool Session::answer() {
   return true;
 }
 
-Response Session::respond(Request& request) {
+Router::Match Session::find_route(Request& request) {
   Router::Match match{Router::Outcome::kOptions, nullptr, service_.router().allow()};
   if (!head_.asterisk) [[likely]] {
     match = service_.router().match(head_.method, request.path(), request.decoded_path_,
@@ -145,13 +149,17 @@ Response Session::respond(Request& request) {
   }
   request.route_ = match.route;
   if (match.route != nullptr) fiber::set_label(match.route->label);
+  return match;
+}
+
+bool Session::receive(Request& request, const Route* route) {
   std::size_t limit = shared_.limits.unmatched_body_bytes;
-  if (match.route != nullptr) {
-    limit = match.route->options.max_body_bytes;
+  if (route != nullptr) {
+    limit = route->options.max_body_bytes;
     if (limit == RouteOptions::kDefaultBody) limit = shared_.limits.body_bytes;
   }
   const char* const base = head_.base;
-  if (match.route == nullptr && head_.expect_continue) {
+  if (route == nullptr && head_.expect_continue) {
     close_after_ = linger_ = true;  // its body is not asked for
     message_bytes_ = in_.size();
   } else {
@@ -161,24 +169,35 @@ Response Session::respond(Request& request) {
       case Body::kTooLarge:
         close_after_ = linger_ = true;
         message_bytes_ = in_.size();
-        if (match.route == nullptr) break;
-        shared_.refused.add();
-        return error(413, "the request body is too large");
+        if (route == nullptr) break;
+        return refuse_body(413, "the request body is too large");
       case Body::kMalformed:
-        close_after_ = linger_ = true;
-        shared_.refused.add();
-        return error(400, "malformed chunked body");
+        return refuse_body(400, "malformed chunked body");
       case Body::kLate:
-        close_after_ = linger_ = true;
-        shared_.refused.add();
-        return error(408, "the request body did not arrive in time");
+        return refuse_body(408, "the request body did not arrive in time");
       case Body::kGone:
         abandoned_ = true;
-        return error(408, "the request body did not arrive");
+        return false;
     }
   }
   request.body_ = body_;
   request.settle(base);
+  return true;
+}
+
+bool Session::refuse_body(int status, const char* message) {
+  close_after_ = linger_ = true;
+  shared_.refused.add();
+  refusal_ = {status, message};
+  return false;
+}
+
+bool Session::exchange(Request& request, const Router::Match& match, bool received) {
+  return deliver(request,
+                 received ? respond(request, match) : error(refusal_.status, refusal_.message));
+}
+
+Response Session::respond(Request& request, const Router::Match& match) {
   switch (match.outcome) {
     case Router::Outcome::kRoute:
       return call_handler(*match.route, request);
@@ -194,10 +213,22 @@ Response Session::respond(Request& request) {
   return not_found("no such path");
 }
 
+// False: the peer is gone or too slow.
+bool Session::deliver(const Request& request, Response response) {
+  // Before it is sent: who has the reply and then looks at /metrics finds it counted.
+  account(request, response.status(), response.body().size());
+  return reply(response, request);
+}
+
 Response Session::call_handler(const Route& route, Request& request) {
-  // Who is to release data must not be refused for want of what it is to release.
-  std::optional<gc::MemoryReserve> reserve;
-  if (route.method == Method::kDelete) reserve.emplace();
+  // Whose client is gone, or was cut off when the drain's deadline passed, waits for memory no longer. Who is
+  // to release data must not be refused for want of what it is to release.
+  gc::AllocationBounds bounds{
+      .ended =
+          [](const void* of) noexcept { return static_cast<const Connection*>(of)->hung_up(); },
+      .argument = &connection_,
+      .reserve = route.method == Method::kDelete};
+  const gc::BoundsScope waits_within(bounds);
   try {
     if (service_.guard()) [[unlikely]] {
       if (std::optional<Response> refused = service_.guard()(request)) return std::move(*refused);
@@ -257,8 +288,7 @@ std::size_t Session::write_head(char* to, const Response& response,
   return static_cast<std::size_t>(to - begin);
 }
 
-// Sends the reply, or leaves it with earlier ones if more requests have arrived. False: the peer is
-// gone or too slow.
+// Sends the reply, or leaves it with earlier ones if more requests have arrived. False as deliver().
 bool Session::reply(Response& response, const Request& request) {
   char head[kMaxHeadBytes];
   const std::string_view head_text(head, write_head(head, response, request));
@@ -318,10 +348,11 @@ void Session::account(const Request& request, int status, std::size_t response_b
   facts.duration_ns = static_cast<std::uint64_t>(now_ns - started_ns_);
   facts.request_bytes = body_.size();
   facts.response_bytes = response_bytes;
-  facts.alloc_bytes = allocated.bytes + allocated.large_bytes;
-  facts.alloc_objects = allocated.objects + allocated.large_objects;
+  facts.arena_bytes = allocated.arena_bytes;
   facts.heap_bytes = allocated.bytes;
   facts.large_bytes = allocated.large_bytes;
+  facts.alloc_objects = allocated.arena_objects + allocated.objects + allocated.large_objects;
+  facts.malloc_bytes = allocated.malloc_bytes;
   facts.assist_ns = allocated.assist_ns;
   const Route* const route = request.route_;
   metrics::RouteInstruments& instruments =
@@ -334,7 +365,7 @@ void Session::account(const Request& request, int status, std::size_t response_b
       record->duration_ns = facts.duration_ns;
       record->request_bytes = facts.request_bytes;
       record->response_bytes = facts.response_bytes;
-      record->alloc_bytes = facts.alloc_bytes;
+      record->alloc_bytes = facts.managed_bytes();
       record->alloc_objects = facts.alloc_objects;
       record->method = head_.method;
       record->route = route != nullptr ? &route->pattern : &Service::kUnmatched;

@@ -10,12 +10,14 @@
 #include <string>
 #include <string_view>
 
+#include "gcruntime/base/annotations.h"
 #include "server/buffer.h"
 #include "server/connection.h"
 #include "server/gate.h"
 #include "server/head.h"
 #include "server/request.h"
 #include "server/response.h"
+#include "server/router.h"
 #include "server/service.h"
 
 namespace tailrace::http {
@@ -53,8 +55,15 @@ class Session {
   // --- Answering
   bool answer();
   bool refuse();
-  Response respond(Request& request);
+  Router::Match find_route(Request& request);
+  // Reads the body. False: there will be no handler for want of it, because of refusal_ or abandoned_.
+  bool receive(Request& request, const Route* route);
+  bool refuse_body(int status, const char* message);
+  // A frame of its own: what lies above an arena's is looked through when it ends.
+  TAILRACE_NOINLINE bool exchange(Request& request, const Router::Match& match, bool received);
+  Response respond(Request& request, const Router::Match& match);
   Response call_handler(const Route& route, Request& request);
+  bool deliver(const Request& request, Response response);
   void take_request_id(Request& request, std::string_view offered) noexcept;
   bool reply(Response& response, const Request& request);
   std::size_t write_head(char* to, const Response& response, const Request& request) noexcept;

@@ -42,12 +42,25 @@ enum class Mutant : unsigned char {
   kArenaNoRoot,            // open arenas are not walked
   kArenaFreedInWalk,       // an arena that ends in the collector's walk frees its blocks at once
   kArenaSweptEarly,        // blocks that were left since the marking ended are swept by its marks
+  kArenaHolesOpen,         // holes are taken before the sweep
+  kArenaHoleInUse,         // and where something lives
+  kArenaSweepSlips,        // the sweep takes a marked object for dead
   kEscapeIgnored,          // a store from the arena to the heap does not fade
+  kEscapeOutside,          // nor one to Roots and other stacks
+  kEscapeAtomic,           // nor one by an Atomic's exchanges
+  kEscapeWeak,             // nor one into a Weak
+  kEscapeSend,             // nor a send
+  kEscapeOwnStack,         // one to the own stack does
+  kEscapeSameArena,        // and one within the arena
   kEscapeToFaded,          // nor one into a faded object of the arena
   kFadeShallow,            // what an object reaches does not fade with it
+  kFadeNoTexts,            // nor what it reaches that has no pointers
+  kFadeNoMaybes,           // nor what a word that may be a number leads to
+  kFadeNoInner,            // what is pointed into does not fade
   kFadeLate,               // it fades after the store
   kFadeUnmarked,           // what fades while marking runs is not shaded
   kHandOverIgnored,        // what is handed to other fibers does not fade
+  kReferenceIgnored,       // an address of the stack that is handed over is nothing
   kFramesIgnored,          // nor what frames above the arena's point to
   kRescanFromQueues,       // later rounds look at fibers in queues, not at all fibers
 };

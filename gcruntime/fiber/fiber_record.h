@@ -29,7 +29,7 @@
 namespace tailrace::gc {
 class Arena;
 struct AllocationBounds;
-}
+}  // namespace tailrace::gc
 
 namespace tailrace::fiber {
 

@@ -85,8 +85,10 @@ enum class Place : std::uint8_t { kHere, kHeap };
 // the arena and grew there would take each of its backings out of it, by a fade.
 TAILRACE_ALWAYS_INLINE Place place_for(const void* handle) noexcept {
   Mutator* const self = mutator();
-  return self->arena == nullptr || !internal::lives_in_arena(*self, handle) ? Place::kHeap
-                                                                            : Place::kHere;
+  return self->arena == nullptr ||
+                 !internal::lives_in_arena(*self, reinterpret_cast<std::uintptr_t>(handle))
+             ? Place::kHeap
+             : Place::kHere;
 }
 
 // `count` elements of `element_bytes` bytes (together payload_bytes), traced as `type`; zeroed.

@@ -334,11 +334,12 @@ void clear_record(Arena& arena) noexcept {
   arena.faded_bytes = arena.faded_objects = 0;
 }
 
-void open(const ArenaOptions& options) {
+void open(const ArenaOptions& options, const void* frame) {
   Arena* const arena = take_record(*mutator());
   Mutator* const self = mutator();
   arena->max_bytes = options.max_bytes;
   arena->label = options.label;
+  arena->frame = reinterpret_cast<std::uintptr_t>(frame);
   arena->opened_generation = self->cache.generation;
   // Release: pairs with the walk's CAS.
   arena->state.store(Arena::State::kOpen, std::memory_order_release);
@@ -396,9 +397,9 @@ void end() noexcept {
 TAILRACE_NOINLINE void run_in_arena(const ArenaOptions& options, void (*function)(void*),
                                     void* argument) {
   if (mutator()->arena != nullptr) return function(argument);
-  open(options);
   // What stands in frames above is older than the arena, or was written there by the function.
   const void* const frame = __builtin_frame_address(0);
+  open(options, frame);
   struct End {
     const void* frame;
     ~End() {

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <thread>
 
 #include "gcruntime/gc/arena.h"
 #include "gcruntime/gc/make.h"
@@ -106,3 +107,10 @@ BENCHMARK(fade_one);
 
 }  // namespace
 }  // namespace tailrace::gc
+
+// On a thread: an arena's end looks through the frames above it, and the first thread's stack has the
+// environment there.
+int main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  std::thread([] { benchmark::RunSpecifiedBenchmarks(); }).join();
+}

@@ -42,6 +42,9 @@ class alignas(64) Arena {
   bool closed = false;                 // it faded as a whole: what comes now is the heap's
   std::uint32_t opened_generation = 0;
 
+  // Where with_arena's caller's frames begin: those below are the request's own, and gone before it ends.
+  std::uintptr_t frame = 0;
+
   std::uint64_t max_bytes = 0;
   const char* label = "";
   std::uint64_t bytes = 0;        // with headers, of segments that are full

@@ -147,7 +147,12 @@ class Fader {
     ArenaBlock* const block = block_of(arena_, address);
     if (block == nullptr) return;
     const std::uintptr_t slot = find_slot(arena_, block, address);
-    if (slot == 0 || !fade_one(arena_, block, slot)) return;
+    if (base::mutant(base::Mutant::kFadeNoInner) && address != slot + kHeaderBytes) return;
+    if (slot == 0) return;
+    if (base::mutant(base::Mutant::kFadeNoTexts) && heap::ArenaHeader::noscan(header_at(slot))) {
+      return;
+    }
+    if (!fade_one(arena_, block, slot)) return;
     if (arena_.faded_objects == objects_ + 1) first_type_ = Header::type(header_at(slot));
     if (!heap::ArenaHeader::noscan(header_at(slot))) work_.push(slot);
   }
@@ -173,7 +178,7 @@ class Fader {
           const std::uintptr_t word =
               object.payload[base + group * 64 + static_cast<std::size_t>(__builtin_ctzll(bits))];
           if (type.maybe) {
-            reach_conservatively(word);
+            if (!base::mutant(base::Mutant::kFadeNoMaybes)) reach_conservatively(word);
           } else if ((word & 1) == 0) {
             reach(word);
           }
@@ -196,6 +201,21 @@ Arena* arena_of(Mutator* self) noexcept { return self == nullptr ? nullptr : sel
 
 namespace {
 
+// Most stores of a request are within a block, and most blocks have no faded object: then both are unfaded
+// objects of one arena.
+TAILRACE_ALWAYS_INLINE bool within_clean_block(std::uintptr_t slot, std::uintptr_t value) noexcept {
+  const std::uintptr_t base = heap::page_map.arena_base;
+  return (slot - base) / heap::kArenaBlockBytes == (value - base) / heap::kArenaBlockBytes &&
+         // Relaxed: the own fiber's, or a pointer that is none.
+         !heap::arena_block_of(value)->bits.load(std::memory_order_relaxed);
+}
+
+// Frames below with_arena's caller's. Those above may have been lent to another fiber before the arena was opened,
+// which reads there what is stored now.
+TAILRACE_ALWAYS_INLINE bool in_own_frames(const Mutator& self, std::uintptr_t place) noexcept {
+  return place - self.stack_low() < self.arena->frame - self.stack_low();
+}
+
 // The arena whose unfaded object would escape; null: nothing does.
 TAILRACE_ALWAYS_INLINE Arena* escaping(Mutator& self, std::uintptr_t place,
                                        std::uintptr_t value) noexcept {
@@ -203,10 +223,15 @@ TAILRACE_ALWAYS_INLINE Arena* escaping(Mutator& self, std::uintptr_t place,
   // Acquire: pairs with who gave the block to the arena.
   auto* const owner = static_cast<Arena*>(block->owner.load(std::memory_order_acquire));
   if (owner == nullptr) return nullptr;  // faded, or nobody's
-  if (self.on_own_stack(place)) return nullptr;
-  if (base::mutant(base::Mutant::kEscapeIgnored) && !heap::in_arena_range(place)) return nullptr;
+  const bool own = owner == self.arena ? in_own_frames(self, place) : self.on_own_stack(place);
+  if (own && !base::mutant(base::Mutant::kEscapeOwnStack)) return nullptr;
+  if (base::mutant(base::Mutant::kEscapeIgnored) && !heap::in_arena_range(place) &&
+      heap::contains(place)) {
+    return nullptr;
+  }
+  if (base::mutant(base::Mutant::kEscapeOutside) && !heap::contains(place)) return nullptr;
   if (ArenaBlock* const around = block_of(*owner, place);
-      around != nullptr &&
+      around != nullptr && !base::mutant(base::Mutant::kEscapeSameArena) &&
       (base::mutant(base::Mutant::kEscapeToFaded) || !heap::in_faded(around, place))) {
     return nullptr;
   }
@@ -217,6 +242,7 @@ TAILRACE_ALWAYS_INLINE Arena* escaping(Mutator& self, std::uintptr_t place,
 
 // On a thread that is not attached the store itself stops the program.
 TAILRACE_NOINLINE void escape(std::uintptr_t slot, std::uintptr_t value) noexcept {
+  if (within_clean_block(slot, value)) return;
   if ((value & 1) != 0) return;  // the text of an inline String
   Mutator* const self = base::current_mutator();
   if (self == nullptr) return;
@@ -230,7 +256,7 @@ TAILRACE_NOINLINE void escape(std::uintptr_t slot, std::uintptr_t value) noexcep
 }
 
 TAILRACE_NOINLINE void escape_word(std::uintptr_t slot, std::uintptr_t word) noexcept {
-  if ((word & 1) != 0) return;
+  if (within_clean_block(slot, word) || (word & 1) != 0) return;
   Mutator* const self = base::current_mutator();
   if (self == nullptr) return;
   Arena* const owner = escaping(*self, slot, word);
@@ -246,9 +272,8 @@ bool is_unfaded(const void* pointer) noexcept {
   return block->owner.load(std::memory_order_acquire) != nullptr && !heap::in_faded(block, address);
 }
 
-bool lives_in_arena(Mutator& self, const void* handle) noexcept {
-  const auto place = reinterpret_cast<std::uintptr_t>(handle);
-  if (self.on_own_stack(place)) return true;
+bool lives_in_arena(Mutator& self, std::uintptr_t place) noexcept {
+  if (in_own_frames(self, place)) return true;
   ArenaBlock* const block = block_of(*self.arena, place);
   return block != nullptr && !heap::in_faded(block, place);
 }
@@ -265,9 +290,14 @@ TAILRACE_NO_SANITIZE void fade_words_of(Arena& arena, const void* begin, std::si
                                         const void* site) noexcept {
   const std::uintptr_t low = (reinterpret_cast<std::uintptr_t>(begin) + 7) & ~std::uintptr_t{7};
   const std::uintptr_t high = reinterpret_cast<std::uintptr_t>(begin) + bytes;
+  const std::uintptr_t range = heap::page_map.arena_base;
+  const std::size_t range_bytes = heap::page_map.arena_bytes;
   Fader fader(arena, site);
   for (std::uintptr_t at = low; at + 8 <= high; at += 8) {
-    fader.reach_conservatively(*reinterpret_cast<const volatile std::uintptr_t*>(at));
+    const std::uintptr_t word = *reinterpret_cast<const volatile std::uintptr_t*>(at);
+    // Most are nowhere near. Up to the range's end: what ends there.
+    if (word - range <= range_bytes) [[unlikely]]
+      fader.reach_conservatively(word);
   }
 }
 
@@ -311,7 +341,10 @@ TAILRACE_NO_SANITIZE void hand_over(const void* begin, std::size_t bytes) noexce
   const std::uintptr_t low = (reinterpret_cast<std::uintptr_t>(begin) + 7) & ~std::uintptr_t{7};
   const std::uintptr_t high = reinterpret_cast<std::uintptr_t>(begin) + bytes;
   for (std::uintptr_t at = low; at + 8 <= high; at += 8) {
-    if (self->on_own_stack(*reinterpret_cast<const volatile std::uintptr_t*>(at))) {
+    const std::uintptr_t word = *reinterpret_cast<const volatile std::uintptr_t*>(at);
+    // An address within itself moves with it: a short std::string has one.
+    if (word - reinterpret_cast<std::uintptr_t>(begin) < bytes) continue;
+    if (self->on_own_stack(word) && !base::mutant(base::Mutant::kReferenceIgnored)) {
       return fade_all_of(*arena, __builtin_return_address(0));
     }
   }

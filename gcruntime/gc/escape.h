@@ -1,10 +1,11 @@
 // [arena.escape] Whether a store takes a pointer out of its arena, and what happens then.
 //
 //   destination \ value            null, foreign, heap, faded    unfaded object of the own arena
-//   own stack                      -                             -
+//   frames below with_arena        -                             -
 //   unfaded object of the arena    -                             -
 //   anything else: heap, faded     -                             it fades, with all it reaches,
-//   objects, roots, other stacks                                 before the store
+//   objects, roots, frames above,                                before the store
+//   other stacks
 //   (An unfaded object of another arena as the value: its fiber never let it out, so this stops the program.)
 //
 // The block that the value lies in says whose it is, never the thread. All of it runs on the arena's own
@@ -43,9 +44,9 @@ TAILRACE_ALWAYS_INLINE void before_word_store(const void* slot, std::uintptr_t w
 
 // Unfaded memory of somebody's arena.
 bool is_unfaded(const void* pointer) noexcept;
-// A handle that lies there allocates in the calling fiber's arena: on its stack, or in unfaded memory of the
-// arena. The fiber has one.
-bool lives_in_arena(Mutator& self, const void* handle) noexcept;
+// A handle that lies there allocates in the calling fiber's arena: in frames below with_arena's, or in unfaded
+// memory of the arena. The fiber has one.
+bool lives_in_arena(Mutator& self, std::uintptr_t handle) noexcept;
 
 // The object that the pointer leads to, if it is unfaded and the caller's arena's, and all it reaches.
 void fade(const void* pointer) noexcept;

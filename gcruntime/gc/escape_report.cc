@@ -141,7 +141,7 @@ EscapeReport escape_report() {
                             others.objects, share(others.bytes, all)});
   }
   std::sort(report.sites.begin(), report.sites.end(),
-                   [](const SiteEscapes& a, const SiteEscapes& b) { return a.bytes > b.bytes; });
+            [](const SiteEscapes& a, const SiteEscapes& b) { return a.bytes > b.bytes; });
   return report;
 }
 

@@ -13,6 +13,7 @@
 
 #include "gcruntime/base/annotations.h"
 #include "gcruntime/base/spin_lock.h"
+#include "gcruntime/gc/malloc_count.h"
 #include "gcruntime/gc/mutator.h"
 #include "gcruntime/gc/origin.h"
 #include "gcruntime/os/reserved_memory.h"
@@ -217,6 +218,7 @@ void* allocate(std::size_t bytes, std::size_t alignment, const void* frame) {
     }
     if (block != nullptr) {
       record(block, bytes, frame);
+      count_malloc(bytes);
       return block;
     }
     const std::new_handler handler = std::get_new_handler();

@@ -262,7 +262,7 @@ class Map {
     const std::size_t larger_capacity = std::bit_ceil(count * 2 < 4 ? std::size_t{4} : count * 2);
     TAILRACE_CHECK_VALUE(larger_capacity <= UINT32_MAX / 2, "a Map holds less than 2^30 entries",
                          larger_capacity);
-    Entry* larger = allocate_entries(larger_capacity);
+    Entry* larger = allocate_entries(larger_capacity, place_for(this));
     for (Entry& entry : *this) {
       Entry* place = free_entry(larger, larger_capacity, entry.state);
       store_range(place, &entry, sizeof(Entry) / 8);
@@ -270,17 +270,17 @@ class Map {
     backing_ = larger;
     used_ = count_;
   }
-  Entry* allocate_entries(std::size_t capacity) const {
+  static Entry* allocate_entries(std::size_t capacity, Place place) {
     const auto count = static_cast<std::uint32_t>(capacity);
     // One byte more: a past-the-end pointer must lie within the object.
     const std::size_t bytes = capacity * sizeof(Entry) + 1;
     if constexpr (kNoscan<Entry>) {
-      auto* words = static_cast<std::uint64_t*>(allocate_noscan(kHeaderBytes + bytes, place_for(this)));
+      auto* words = static_cast<std::uint64_t*>(allocate_noscan(kHeaderBytes + bytes, place));
       words[0] = Header::pack(0, 0, count);
       std::memset(words + 1, 0, capacity * sizeof(Entry));
       return reinterpret_cast<Entry*>(words + 1);
     } else {
-      return static_cast<Entry*>(allocate_scanned(bytes, kTypeNumber<Entry>, count, place_for(this)));
+      return static_cast<Entry*>(allocate_scanned(bytes, kTypeNumber<Entry>, count, place));
     }
   }
 

@@ -95,8 +95,8 @@ TEST_F(PacerControlTest, WhileTheLimiterIsOnWhoWaitsHurriesNobody) {
   const std::int64_t begin_ns = os::now_ns();
   for (int i = 0; i < 3; ++i) collect();
   const std::uint64_t used = read_cycle_stats().cpu(GcCpu::kBackground) - before;
-  // Handshakes and weak references are beside the budget.
-  EXPECT_LE(used, static_cast<std::uint64_t>(os::now_ns() - begin_ns) / 5 * 2);
+  // Of one processor; in a hurry it would be all of it. Handshakes and weak references are beside the budget.
+  EXPECT_LE(used, static_cast<std::uint64_t>(os::now_ns() - begin_ns) / 5 * 3);
   EXPECT_TRUE(gc_cpu_limited());
 }
 

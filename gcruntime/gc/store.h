@@ -46,7 +46,7 @@ TAILRACE_ALWAYS_INLINE void store(T** slot, T* value) noexcept {
   const internal::OldValue old(slot);
   std::atomic_ref<T*>(*slot).store(value, std::memory_order_release);
   if (base::mutant(base::Mutant::kFadeLate)) {
-    base::mutant_delay(64);
+    if (internal::is_unfaded(value)) base::mutant_delay(4, 4);
     internal::before_store(slot, value);
   }
   barrier_after_store(value);
@@ -56,7 +56,7 @@ TAILRACE_ALWAYS_INLINE void store(T** slot, T* value) noexcept {
 template <typename T>
 TAILRACE_ALWAYS_INLINE void will_store(T** slot, const T* value) noexcept {
   check_may_touch();
-  internal::before_store(slot, value);
+  if (!base::mutant(base::Mutant::kEscapeAtomic)) internal::before_store(slot, value);
 }
 template <typename T>
 TAILRACE_ALWAYS_INLINE void stored(const T* value, [[maybe_unused]] const T* old) noexcept {

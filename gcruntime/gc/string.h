@@ -39,7 +39,7 @@ class String {
     if (text.size() <= kInlineBytes) {
       assign_inline(text.data(), text.size());
     } else {
-      assign_long(copy_text(text), text.size());
+      assign_long(copy_text(text, place_for(this)), text.size());
     }
   }
   // NOLINTNEXTLINE(google-explicit-constructor)
@@ -56,7 +56,8 @@ class String {
   // The same as *this = String(text), for text behind which 16 bytes can be read (JSON bodies): short
   // text is masked out of two words instead of being copied by parts.
   void assign_padded(std::string_view text) {
-    if (text.size() > kInlineBytes) return assign_long(copy_text(text), text.size());
+    if (text.size() > kInlineBytes)
+      return assign_long(copy_text(text, place_for(this)), text.size());
     std::uint64_t low;
     std::uint64_t high;
     std::memcpy(&low, text.data(), 8);
@@ -142,10 +143,10 @@ class String {
   void assign_long(const char* text, std::size_t bytes) noexcept {
     assign_words(reinterpret_cast<std::uintptr_t>(text), bytes);
   }
-  const char* copy_text(std::string_view text) const {
+  static const char* copy_text(std::string_view text, Place place) {
     TAILRACE_CHECK_VALUE(text.size() <= kMaxBytes, "a String holds less than 4 GiB", text.size());
     // One byte more: a past-the-end pointer must lie within the object.
-    char* copy = static_cast<char*>(allocate_noscan(text.size() + 1, place_for(this)));
+    char* copy = static_cast<char*>(allocate_noscan(text.size() + 1, place));
     std::memcpy(copy, text.data(), text.size());
     return copy;
   }

@@ -27,7 +27,7 @@ class Header {
  public:
   static constexpr std::uint64_t kAligned16 = 1;  // flag: the payload begins 16 bytes into the slot
 
-  static constexpr std::uint64_t kAlone = 2;      // in an arena: alone in its block
+  static constexpr std::uint64_t kAlone = 2;  // in an arena: alone in its block
   // The flags' bits 6-15: how many granules, in an arena (heap/arena_blocks.h).
 
   static constexpr std::uint64_t pack(std::uint16_t type, std::uint64_t flags,

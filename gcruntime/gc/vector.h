@@ -183,9 +183,8 @@ class Vector {
     } else {
       const std::size_t usable = usable_scanned_bytes(wanted * sizeof(T));
       capacity = std::min<std::size_t>(usable / sizeof(T), UINT32_MAX);
-      larger = static_cast<T*>(
-          allocate_scanned(usable + 1, kTypeNumber<T>, static_cast<std::uint32_t>(capacity),
-                           place_for(this)));
+      larger = static_cast<T*>(allocate_scanned(
+          usable + 1, kTypeNumber<T>, static_cast<std::uint32_t>(capacity), place_for(this)));
     }
     // Relocation: the elements' bytes move, and nobody destroys the old ones.
     if constexpr (!kNoscan<T>) {

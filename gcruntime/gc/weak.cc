@@ -100,7 +100,8 @@ namespace internal {
 
 void** acquire_weak_cell(void* object) {
   static_cast<void>(mutator());
-  fade(object);  // a weak reference is to an object that the collector frees
+  if (!base::mutant(base::Mutant::kEscapeWeak))
+    fade(object);  // a weak reference is to an object that the collector frees
   check_managed(object);
   return table.acquire(object);
 }
@@ -110,7 +111,7 @@ void release_weak_cell(void** cell) noexcept { table.release(cell); }
 void store_weak(void** cell, void* object) noexcept {
   static_cast<void>(mutator());
   if (object != nullptr) {
-    fade(object);
+    if (!base::mutant(base::Mutant::kEscapeWeak)) fade(object);
     check_managed(object);
   }
   // Release pairs with load_weak's acquire. No barrier: nothing is kept by a cell.

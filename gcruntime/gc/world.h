@@ -128,7 +128,7 @@ class World {
   std::mutex mutex_;
   Mutator* first_ = nullptr;
   StackSource* sources_[kMaxSources] = {};
-  AllocCounts ended_;             // of detached threads
+  AllocCounts ended_;  // of detached threads
   ArenaCounts ended_arenas_;
   Handshake asked_;               // the last one; also read by who answers it
   std::uint32_t generation_ = 1;  // of spans that whoever has answered allocates from

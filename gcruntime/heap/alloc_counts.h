@@ -12,19 +12,33 @@ struct AllocCounts {
   std::uint64_t objects = 0;
   std::uint64_t large_bytes = 0;  // objects over 32 KiB, whole pages
   std::uint64_t large_objects = 0;
-  std::uint64_t assist_ns = 0;  // of marking that its allocation was asked for
+  std::uint64_t assist_ns = 0;    // of marking that its allocation was asked for
   std::uint64_t arena_bytes = 0;  // in request arenas, headers included; no burden to the collector
   std::uint64_t arena_objects = 0;
+  std::uint64_t malloc_bytes = 0;  // as asked for; stand apart (gc/malloc_count.h)
+  std::uint64_t malloc_objects = 0;
 
   friend AllocCounts operator-(const AllocCounts& a, const AllocCounts& b) {
-    return {a.bytes - b.bytes, a.objects - b.objects, a.large_bytes - b.large_bytes,
-            a.large_objects - b.large_objects, a.assist_ns - b.assist_ns,
-            a.arena_bytes - b.arena_bytes, a.arena_objects - b.arena_objects};
+    return {a.bytes - b.bytes,
+            a.objects - b.objects,
+            a.large_bytes - b.large_bytes,
+            a.large_objects - b.large_objects,
+            a.assist_ns - b.assist_ns,
+            a.arena_bytes - b.arena_bytes,
+            a.arena_objects - b.arena_objects,
+            a.malloc_bytes - b.malloc_bytes,
+            a.malloc_objects - b.malloc_objects};
   }
   friend AllocCounts operator+(const AllocCounts& a, const AllocCounts& b) {
-    return {a.bytes + b.bytes, a.objects + b.objects, a.large_bytes + b.large_bytes,
-            a.large_objects + b.large_objects, a.assist_ns + b.assist_ns,
-            a.arena_bytes + b.arena_bytes, a.arena_objects + b.arena_objects};
+    return {a.bytes + b.bytes,
+            a.objects + b.objects,
+            a.large_bytes + b.large_bytes,
+            a.large_objects + b.large_objects,
+            a.assist_ns + b.assist_ns,
+            a.arena_bytes + b.arena_bytes,
+            a.arena_objects + b.arena_objects,
+            a.malloc_bytes + b.malloc_bytes,
+            a.malloc_objects + b.malloc_objects};
   }
 };
 
@@ -43,9 +57,9 @@ inline AllocCounts read_counts(AllocCounts& counts) noexcept {
   const auto read = [](std::uint64_t& count) {
     return std::atomic_ref<std::uint64_t>(count).load(std::memory_order_relaxed);
   };
-  return {read(counts.bytes), read(counts.objects), read(counts.large_bytes),
-          read(counts.large_objects), read(counts.assist_ns), read(counts.arena_bytes),
-          read(counts.arena_objects)};
+  return {read(counts.bytes),         read(counts.objects),      read(counts.large_bytes),
+          read(counts.large_objects), read(counts.assist_ns),    read(counts.arena_bytes),
+          read(counts.arena_objects), read(counts.malloc_bytes), read(counts.malloc_objects)};
 }
 
 // What one thread has done with arenas. Monotonic; the own thread writes it (bump), others read it.

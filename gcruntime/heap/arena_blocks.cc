@@ -132,7 +132,8 @@ ArenaHole next_arena_hole(ArenaBlock* block, char* from) noexcept {
   for (;;) {
     const std::size_t granule =
         std::min((at - begin + kGranuleBytes / 2) / kGranuleBytes, kGranules);
-    const std::size_t next = next_faded(block, granule);
+    std::size_t next = next_faded(block, granule);
+    if (base::mutant(base::Mutant::kArenaHoleInUse)) next = next_faded(block, next + 1);
     const std::uintptr_t end =
         next == kGranules ? address_of(block->end()) : payload_of(block, next) - 8;
     if (end > at && end - at >= kLeastHoleBytes) {
@@ -226,7 +227,7 @@ ObjectPlace find_faded(ArenaBlock* block, std::uintptr_t address) noexcept {
 
 void close_arena_holes() noexcept {
   const std::lock_guard guard(lock);
-  holes_closed = true;
+  holes_closed = !base::mutant(base::Mutant::kArenaHolesOpen);
 }
 
 // [arena.sweep] After a sweep every faded object's pointers lead to objects: a stale word of a stack may lead the
@@ -253,8 +254,9 @@ bool sweep_block(ArenaBlock* block, std::uint32_t generation, ArenaSweep& swept)
     const std::uint64_t mortal = sweeps ? ~std::uint64_t{0} : block->inherited[word];
     // Relaxed, all: nobody marks now, and only an owner fades.
     const std::uint64_t faded = block->faded[word].load(std::memory_order_relaxed);
-    const std::uint64_t dead =
-        faded & mortal & ~block->marked[word].load(std::memory_order_relaxed);
+    std::uint64_t marked = block->marked[word].load(std::memory_order_relaxed);
+    if (base::mutant(base::Mutant::kArenaSweepSlips)) marked &= marked - 1;
+    const std::uint64_t dead = faded & mortal & ~marked;
     block->marked[word].store(0, std::memory_order_relaxed);
     any |= faded & ~dead;
     for (std::uint64_t each = dead; each != 0; each &= each - 1) {

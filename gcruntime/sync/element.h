@@ -98,6 +98,7 @@ void check_attached() noexcept {
 // [arena.escape] Before it is where another fiber takes it: by the sender, whose arena it may point into.
 template <typename T>
 void hand_over(T& value) noexcept {
+  if (base::mutant(base::Mutant::kEscapeSend)) return;
   if constexpr (Element<T>::kScanned) gc::internal::hand_over(&value, sizeof(T));
 }
 

@@ -1,6 +1,7 @@
 #include "gcruntime/torture/escape_node.h"
 
 #include <cstring>
+#include <string_view>
 
 #include "gcruntime/gc/escape.h"
 
@@ -57,8 +58,8 @@ void check_text(Run& run, const Node* node) {
   run.expect_equal(node->text.size(), bytes, "bytes of a text", node);
   char expected[kLongestText + 8];
   fill_text(node->text_serial, expected, bytes);
-  run.expect(std::memcmp(node->text.data(), expected, bytes) == 0, "a text", node,
-             node->text_serial, node->text_serial);
+  run.expect(node->text == std::string_view(expected, bytes), "a text", node, node->text_serial,
+             node->text_serial);
 }
 
 }  // namespace

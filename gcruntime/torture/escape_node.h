@@ -36,8 +36,8 @@ struct Node {
   std::variant<std::int64_t, gc::Member<Node>> either;
   std::uint64_t either_serial = 0;
   gc::Vector<gc::Member<Node>> more;
-  std::uint64_t more_sum = 0;  // of their serials
-  std::uint64_t weight = 0;    // frozen: about how many nodes it reaches; else 0
+  std::uint64_t more_sum = 0;              // of their serials
+  std::uint64_t weight = 0;                // frozen: about how many nodes it reaches; else 0
   std::array<std::uint64_t, 1> payload{};  // goes on in larger ones
 
   bool frozen() const noexcept { return weight != 0; }

@@ -1,4 +1,4 @@
-// decode<T>: a managed T from JSON text.
+// decode<T>: a managed T from JSON text; decode_into: the same into one that is there.
 //
 // T is a described struct, a Vector, a Map with String keys, or anything else that may be a member:
 // bool, integers, float, double, described enums (by name), String, Member (null or the value),
@@ -410,26 +410,39 @@ TAILRACE_ALWAYS_INLINE Position read_value(Cursor& in, Position at, T& value) {
   }
 }
 
+// `place` says where the value goes, once the text is known to be worth it.
+template <typename Place>
+std::optional<Error> decode_at(std::string_view padded_text, const Limits& limits, Place place) {
+  // A text over the bound is not even looked at.
+  const StructuralIndex index(padded_text.size() > limits.max_bytes ? std::string_view()
+                                                                    : padded_text);
+  Cursor in(padded_text, index, limits);
+  if (in.ok()) {
+    const Position behind = read_value(in, in.begin(), place());
+    if (behind != nullptr && in.finish(behind)) return std::nullopt;
+  }
+  return in.take_error();
+}
+
 }  // namespace internal
 
 // `padded_text` is followed by at least 64 readable bytes (Buffer::kPaddingBytes). May suspend.
 template <typename T>
 [[nodiscard]] Decoded<T> decode(std::string_view padded_text, const Limits& limits = {}) {
-  Decoded<T> result;
-  // A text over the bound is not even looked at.
-  const internal::StructuralIndex index(padded_text.size() > limits.max_bytes ? std::string_view()
-                                                                              : padded_text);
-  internal::Cursor in(padded_text, index, limits);
-  if (in.ok()) {
-    T* const value = gc::make<T>();
-    const internal::Position behind = internal::read_value(in, in.begin(), *value);
-    if (behind != nullptr && in.finish(behind)) {
-      result.value = value;
-      return result;
-    }
-  }
-  result.error = in.take_error();
-  return result;
+  T* value = nullptr;
+  std::optional<Error> error = internal::decode_at(
+      padded_text, limits, [&value]() -> T& { return *(value = gc::make<T>()); });
+  if (error) return {nullptr, *std::move(error)};
+  return {value, {}};
+}
+
+// The same into a T that is there, for values that are used again (gc/pool.h): a Vector keeps its room.
+// Other members that the text leaves out stay as they are, so `value` is as T() made it. After an error it
+// holds anything.
+template <typename T>
+[[nodiscard]] std::optional<Error> decode_into(std::string_view padded_text, T& value,
+                                               const Limits& limits = {}) {
+  return internal::decode_at(padded_text, limits, [&value]() -> T& { return value; });
 }
 
 }  // namespace tailrace::json
