@@ -81,8 +81,9 @@ class TestServer {
   void expect_cut_off() { expect_finished_ = false; }
 
   // The sum over all series of a family that have the label value, 0 if there are none. Counters
-  // and gauges by value, histograms by count.
-  double value(const std::string& family, const std::string& label_value = {}) const {
+  // and gauges by value, histograms by count. Without those that have the value `but_not`.
+  double value(const std::string& family, const std::string& label_value = {},
+               const std::string& but_not = {}) const {
     double sum = 0;
     for (const metrics::Family& candidate : registry_->gather()) {
       if (candidate.name != family) continue;
@@ -90,6 +91,9 @@ class TestServer {
         bool matches = label_value.empty();
         for (const metrics::Label& label : series.labels) {
           matches = matches || label.value == label_value;
+        }
+        for (const metrics::Label& label : series.labels) {
+          matches = matches && (but_not.empty() || label.value != but_not);
         }
         if (!matches) continue;
         sum += candidate.kind == metrics::Kind::kHistogram ? static_cast<double>(series.count)

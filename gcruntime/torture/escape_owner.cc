@@ -364,7 +364,11 @@ void Owner::live() {
             begin_arena(capped);
             Frame frame;
             steps(frame, true);
-            for (gc::Member<Node>& each : outer.held) each = pick(frame);
+            for (gc::Member<Node>& each : outer.held) {
+              Node* const node = pick(frame);
+              each = node;
+              published(node);  // another fiber may have had a reference to that frame
+            }
             shadow_.check_all();
             return pick(frame);
           },

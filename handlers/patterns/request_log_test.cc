@@ -68,13 +68,18 @@ TEST(RequestLogTest, TwoObjectsARequestAgainstNone) {
   EXPECT_EQ(good.mallocs, 0u);
 }
 
+std::uint64_t managed_objects(const Request& request) {
+  const gc::AllocCounts counts = request.alloc();
+  return counts.objects + counts.arena_objects;
+}
+
 // Around the middleware: adds up what requests have allocated when it returns.
 Handler counted(Handler next, std::atomic<std::uint64_t>& objects) {
   return [next = std::move(next), &objects](Request& request) -> Response {
-    const std::uint64_t before = request.alloc().objects;
+    const std::uint64_t before = managed_objects(request);
     Response response = next(request);
     // Relaxed: a count, read after the last answer.
-    objects.fetch_add(request.alloc().objects - before, std::memory_order_relaxed);
+    objects.fetch_add(managed_objects(request) - before, std::memory_order_relaxed);
     return response;
   };
 }
