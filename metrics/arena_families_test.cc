@@ -5,6 +5,8 @@
 
 #include <string>
 
+#include "metrics/test_families.h"
+
 namespace tailrace::metrics {
 namespace {
 
@@ -21,29 +23,15 @@ const gc::ArenaStats kStats{.opened = 100,
                             .left_blocks = 2,
                             .hole_bytes = 40'000};
 
-double value(const std::vector<Family>& families, std::string_view name,
-             const std::vector<Label>& labels = {}) {
-  const Family* const family = find_family(families, name);
-  if (family != nullptr) {
-    for (const Series& series : family->series) {
-      if (series.labels == labels) {
-        return series.value;
-      }
-    }
-  }
-  ADD_FAILURE() << "no such series of " << name;
-  return -1;
-}
-
 TEST(ArenaFamilies, TellWhatTheStatsSay) {
   std::vector<Family> families;
   add_arena_families(families, kStats, {});
-  EXPECT_EQ(value(families, "tailrace_arena_open"), 3);
-  EXPECT_EQ(value(families, "tailrace_arena_resets_total"), 97);
-  EXPECT_EQ(value(families, "tailrace_arena_overflows_total"), 11);
-  EXPECT_EQ(value(families, "tailrace_arena_faded_whole_total"), 2);
-  const double used = value(families, "tailrace_arena_bytes", {{"state", "used"}});
-  const double retained = value(families, "tailrace_arena_bytes", {{"state", "retained"}});
+  EXPECT_EQ(series_value(families, "tailrace_arena_open"), 3);
+  EXPECT_EQ(series_value(families, "tailrace_arena_resets_total"), 97);
+  EXPECT_EQ(series_value(families, "tailrace_arena_overflows_total"), 11);
+  EXPECT_EQ(series_value(families, "tailrace_arena_faded_whole_total"), 2);
+  const double used = series_value(families, "tailrace_arena_bytes", {{"state", "used"}});
+  const double retained = series_value(families, "tailrace_arena_bytes", {{"state", "retained"}});
   EXPECT_EQ(retained, 40'000);
   EXPECT_EQ(used + retained, 10 * 32768);
   // Nothing by route before the first arena has ended.
@@ -59,7 +47,7 @@ TEST(ArenaFamilies, EscapesAreToldByRoute) {
        {.label = "bad\xff", .bytes = 1, .faded_bytes = 2, .faded_objects = 3},
        {.label = "bad\xfe", .bytes = 10, .faded_bytes = 20, .faded_objects = 30}});
   const auto of = [&](const char* name, const char* route) {
-    return value(families, name, {{"route", route}});
+    return series_value(families, name, {{"route", route}});
   };
   EXPECT_EQ(of("tailrace_arena_escapes_total", "/a"), 6);
   EXPECT_EQ(of("tailrace_arena_escape_bytes_total", "/a"), 500);
@@ -80,8 +68,8 @@ TEST(ArenaFamilies, LevelsThatDoNotFitEachOtherStayAboveZero) {
   stats.hole_bytes = stats.block_bytes + 1;
   std::vector<Family> families;
   add_arena_families(families, stats, {});
-  EXPECT_EQ(value(families, "tailrace_arena_resets_total"), 0);
-  EXPECT_EQ(value(families, "tailrace_arena_bytes", {{"state", "used"}}), 0);
+  EXPECT_EQ(series_value(families, "tailrace_arena_resets_total"), 0);
+  EXPECT_EQ(series_value(families, "tailrace_arena_bytes", {{"state", "used"}}), 0);
 }
 
 }  // namespace

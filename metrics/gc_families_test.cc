@@ -6,6 +6,8 @@
 #include <cmath>
 #include <string>
 
+#include "metrics/test_families.h"
+
 namespace tailrace::metrics {
 namespace {
 
@@ -35,26 +37,13 @@ RuntimeSnapshot example() {
   return s;
 }
 
-const Series* find_series(const std::vector<Family>& families, std::string_view name,
-                          const std::string& kind = {}) {
-  const Family* const family = find_family(families, name);
-  if (family == nullptr) {
-    return nullptr;
-  }
-  for (const Series& series : family->series) {
-    if (kind.empty() ? series.labels.empty()
-                     : series.labels == std::vector<Label>{{"kind", kind}}) {
-      return &series;
-    }
-  }
-  return nullptr;
+std::vector<Label> of_kind(const std::string& kind) {
+  return kind.empty() ? std::vector<Label>{} : std::vector<Label>{{"kind", kind}};
 }
 
 double value(const std::vector<Family>& families, std::string_view name,
              const std::string& kind = {}) {
-  const Series* const series = find_series(families, name, kind);
-  EXPECT_NE(series, nullptr) << name;
-  return series == nullptr ? -1 : series->value;
+  return series_value(families, name, of_kind(kind));
 }
 
 std::uint64_t up_to(const Series& series, double bound) {
@@ -70,7 +59,8 @@ std::uint64_t up_to(const Series& series, double bound) {
 TEST(GcFamilies, HoldsAreHistogramsByKind) {
   std::vector<Family> families;
   add_gc_families(families, example());
-  const Series* const series = find_series(families, "tailrace_gc_hold_seconds", "handshake");
+  const Series* const series =
+      find_series(families, "tailrace_gc_hold_seconds", of_kind("handshake"));
   ASSERT_NE(series, nullptr);
   EXPECT_EQ(series->count, 6u);
   EXPECT_DOUBLE_EQ(series->sum, 2.000061637);
@@ -87,7 +77,7 @@ TEST(GcFamilies, HoldsAreHistogramsByKind) {
     last = bucket.first;
   }
   for (const char* kind : {"claim", "assist", "sweep", "stall", "mark"}) {
-    EXPECT_NE(find_series(families, "tailrace_gc_hold_seconds", kind), nullptr) << kind;
+    EXPECT_NE(find_series(families, "tailrace_gc_hold_seconds", of_kind(kind)), nullptr) << kind;
   }
   EXPECT_EQ(value(families, "tailrace_gc_assists_total"), 3);
 }

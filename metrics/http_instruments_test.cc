@@ -6,25 +6,12 @@
 #include <thread>
 #include <vector>
 
+#include "metrics/test_families.h"
+
 namespace tailrace::metrics {
 namespace {
 
 using Labels = std::vector<Label>;
-
-const Series* series_of(const std::vector<Family>& families, std::string_view name,
-                        const Labels& labels) {
-  const Family* const family = find_family(families, name);
-  if (family != nullptr) {
-    for (const Series& series : family->series) {
-      if (series.labels == labels) {
-        return &series;
-      }
-    }
-  }
-  ADD_FAILURE() << "no such series of " << name;
-  static const Series none;
-  return &none;
-}
 
 std::uint64_t at_or_below(const Series& series, double bound) {
   for (const auto& [upper, count] : series.buckets) {

@@ -10,6 +10,7 @@
 #include "gcruntime/pool/pool.h"
 #include "metrics/instruments.h"
 #include "metrics/runtime_collector.h"
+#include "metrics/test_families.h"
 
 namespace tailrace::metrics {
 namespace {
@@ -20,14 +21,7 @@ double value(const std::vector<Family>& families, const std::string& family,
   if (!result.empty()) {
     labels.push_back({"result", result});
   }
-  if (const Family* const found = find_family(families, family)) {
-    for (const Series& series : found->series) {
-      if (series.labels == labels) {
-        return series.value;
-      }
-    }
-  }
-  return -1;
+  return series_value(families, family, labels);
 }
 
 TEST(PoolFamilies, TellWhatThePoolsSay) {

@@ -4,13 +4,13 @@
 
 #include <algorithm>
 #include <atomic>
-#include <bit>
 #include <cstring>
 
 #include "gcruntime/base/annotations.h"
 #include "gcruntime/base/check.h"
 #include "gcruntime/gc/arena_record.h"
 #include "gcruntime/gc/finalizer.h"
+#include "gcruntime/gc/mark_words.h"
 #include "gcruntime/gc/marker.h"
 #include "gcruntime/gc/referents.h"
 #include "gcruntime/gc/root_table.h"
@@ -164,33 +164,23 @@ class Checker {
     while (depth_ > 0) scan_object(stack_[--depth_]);
   }
 
-  TAILRACE_NO_SANITIZE void scan_object(std::uintptr_t slot) noexcept {
+  void scan_object(std::uintptr_t slot) noexcept {
     const ScannedObject object = read_scanned_object(slot);
     if (object.type == nullptr) return;  // a large one that is being zeroed
     const TypeInfo& type = *object.type;
-    const std::size_t words = std::size_t{type.words} * object.count;
-    for (std::size_t base = 0; base < words; base += type.words) {
-      for (std::size_t group = 0; group * 64 < type.words; ++group) {
-        for (std::uint64_t bits = type.bitmap[group]; bits != 0; bits &= bits - 1) {
-          const std::size_t word =
-              base + group * 64 + static_cast<std::size_t>(std::countr_zero(bits));
-          const std::uintptr_t value = object.payload[word];
-          const Parent parent{"an object", slot, &type, word};
-          if (!type.maybe) {
-            exact(value, parent);
-          } else {
-            for_each_referent(value, [&](const heap::ObjectPlace& place) {
-              // What only ends there: a store into an object that was scanned shades what it points into.
-              if (value - place.slot >= place.slot_bytes && !place.marked()) {
-                ++totals_.suspects;
-              } else {
-                reach(place, parent, value);
-              }
-            });
-          }
+    for_each_traced_word(object, [&](std::size_t word) {
+      const std::uintptr_t value = internal::load_word(object.payload + word);
+      const Parent parent{"an object", slot, &type, word};
+      if (!type.maybe) return exact(value, parent);
+      for_each_referent(value, [&](const heap::ObjectPlace& place) {
+        // What only ends there: a store into an object that was scanned shades what it points into.
+        if (value - place.slot >= place.slot_bytes && !place.marked()) {
+          ++totals_.suspects;
+        } else {
+          reach(place, parent, value);
         }
-      }
-    }
+      });
+    });
   }
 
   // The bits of the heap's pages, and of the stack what was used beyond a little.

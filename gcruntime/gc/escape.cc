@@ -170,21 +170,14 @@ class Fader {
   }
   void look_into(std::uintptr_t slot) noexcept {
     const ScannedObject object = read_scanned_object(slot);
-    const TypeInfo& type = *object.type;
-    const std::size_t words = std::size_t{type.words} * object.count;
-    for (std::size_t base = 0; base < words; base += type.words) {
-      for (std::size_t group = 0; group * 64 < type.words; ++group) {
-        for (std::uint64_t bits = type.bitmap[group]; bits != 0; bits &= bits - 1) {
-          const std::uintptr_t word =
-              object.payload[base + group * 64 + static_cast<std::size_t>(__builtin_ctzll(bits))];
-          if (type.maybe) {
-            if (!base::mutant(base::Mutant::kFadeNoMaybes)) reach_conservatively(word);
-          } else if ((word & 1) == 0) {
-            reach(word);
-          }
-        }
+    for_each_traced_word(object, [&](std::size_t index) {
+      const std::uintptr_t word = object.payload[index];
+      if (object.type->maybe) {
+        if (!base::mutant(base::Mutant::kFadeNoMaybes)) reach_conservatively(word);
+      } else if ((word & 1) == 0) {
+        reach(word);
       }
-    }
+    });
   }
 
   Arena& arena_;

@@ -54,11 +54,6 @@ inline Part* make_part(std::int64_t number) {
   return part;
 }
 
-// Of request memory, faded or not.
-inline bool in_arena_range(const void* object) {
-  return heap::in_arena_range(reinterpret_cast<std::uintptr_t>(object));
-}
-
 // No cycles but those that a test asks for, as an arena that lives through two of them is closed.
 class NoCycles {
  public:

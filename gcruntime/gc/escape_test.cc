@@ -6,7 +6,6 @@
 
 #include <array>
 #include <atomic>
-#include <chrono>
 #include <cstring>
 #include <functional>
 #include <semaphore>
@@ -440,17 +439,19 @@ TEST_F(EscapeDeathTest, AnothersUnfadedPointerStops) {
   EXPECT_DEATH(
       {
         std::binary_semaphore ready{0};
+        std::binary_semaphore stored{0};
         Cell* theirs = nullptr;
         std::thread thread([&] {
           const ThreadScope attached;
           with_arena([&] {
             theirs = make<Cell>();
             ready.release();
-            native([] { std::this_thread::sleep_for(std::chrono::hours(1)); });
+            native([&] { stored.acquire(); });
           });
         });
         native([&] { ready.acquire(); });
         const Root<Cell> root(theirs);
+        stored.release();  // it did not stop: the process ends, and the test fails
         thread.join();
       },
       "arena");

@@ -12,16 +12,16 @@
 #pragma once
 
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
 #include "gcruntime/base/annotations.h"
 #include "gcruntime/gc/mark_queue.h"
+#include "gcruntime/gc/type_info.h"
 #include "gcruntime/heap/page_map.h"
 
 namespace tailrace::gc {
-
-struct TypeInfo;
 
 namespace internal {
 // Turns the bit; false: it was set. Relaxed: the bit says only who makes the entry. What an entry leads to
@@ -146,5 +146,19 @@ struct ScannedObject {
   const std::uintptr_t* payload = nullptr;
 };
 ScannedObject read_scanned_object(std::uintptr_t slot) noexcept;
+
+// Calls f(index) for each word of its payload that may hold a managed pointer.
+template <typename F>
+TAILRACE_ALWAYS_INLINE void for_each_traced_word(const ScannedObject& object, F&& f) noexcept {
+  const TypeInfo& type = *object.type;
+  const std::size_t words = std::size_t{type.words} * object.count;
+  for (std::size_t base = 0; base < words; base += type.words) {
+    for (std::size_t group = 0; group * 64 < type.words; ++group) {
+      for (std::uint64_t bits = type.bitmap[group]; bits != 0; bits &= bits - 1) {
+        f(base + group * 64 + static_cast<std::size_t>(std::countr_zero(bits)));
+      }
+    }
+  }
+}
 
 }  // namespace tailrace::gc

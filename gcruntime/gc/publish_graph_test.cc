@@ -23,7 +23,7 @@ namespace {
 
 using test::expect_user;
 using test::faded_objects;
-using test::in_arena;
+using test::in_arena_range;
 using test::make_user;
 using test::Node;
 using test::text;
@@ -58,7 +58,7 @@ TEST_F(PublishGraphTest, CyclesStayCyclesAndSharingStaysSharing) {
     b->name = text("b");
     Knot* copy = publish(a);
     Knot* other = copy->current.load();
-    EXPECT_FALSE(in_arena(copy) || in_arena(other));
+    EXPECT_FALSE(in_arena_range(copy) || in_arena_range(other));
     EXPECT_NE(other, copy);
     EXPECT_EQ(copy->left, copy);
     EXPECT_EQ(copy->right, other);
@@ -82,7 +82,7 @@ TEST_F(PublishGraphTest, LongTextsThatAreSharedStayShared) {
       texts.push_back(other);
     }
     const Vector<String> copy = publish(texts);
-    EXPECT_FALSE(in_arena(copy[0].data()));
+    EXPECT_FALSE(in_arena_range(copy[0].data()));
     EXPECT_EQ(copy[0], shared);
     EXPECT_EQ(copy[1], other);
     for (std::size_t i = 2; i < copy.size(); ++i) EXPECT_EQ(copy[i].data(), copy[i % 2].data());
@@ -111,7 +111,7 @@ TEST_F(PublishGraphTest, AChainOfManyObjectsNeedsNoDeepStack) {
   std::int64_t expected = kMany;
   for (const Node* node = kept; node != nullptr; node = node->next.get()) {
     ASSERT_EQ(node->value, --expected);
-    ASSERT_FALSE(in_arena(node));
+    ASSERT_FALSE(in_arena_range(node));
   }
   EXPECT_EQ(expected, 0);
 }
@@ -141,7 +141,7 @@ TEST_F(PublishGraphTest, DeeplyNestedContainersNeedNoDeepStack) {
   for (std::int64_t i = kMany / 10 - 1; i > 0; --i, tree = &tree->children[1]) {
     ASSERT_EQ(tree->value, i);
     ASSERT_EQ(tree->children.size(), 2u);
-    ASSERT_FALSE(in_arena(tree->children.data()));
+    ASSERT_FALSE(in_arena_range(tree->children.data()));
   }
   EXPECT_TRUE(tree->children.empty());
 }
@@ -190,8 +190,8 @@ TEST_F(PublishGraphTest, CopiesOfRandomGraphsAreIsomorphic) {
       const auto meet = [&](const Knot* a, const Knot* b) {
         ASSERT_EQ(a == nullptr, b == nullptr);
         if (a == nullptr) return;
-        ASSERT_FALSE(in_arena(b));
-        ASSERT_EQ(a == b, !in_arena(a));
+        ASSERT_FALSE(in_arena_range(b));
+        ASSERT_EQ(a == b, !in_arena_range(a));
         const bool fresh = copies.emplace(a, b).second;
         ASSERT_EQ(originals.emplace(b, a).second, fresh);
         ASSERT_EQ(copies[a], b);
@@ -286,7 +286,7 @@ TEST_F(PublishGraphTest, WithoutMemoryNothingIsPublished) {
   disturb();
   ASSERT_GT(kept->size(), 1000u);
   for (const Member<User>& user : *kept) {
-    ASSERT_FALSE(in_arena(user.get()));
+    ASSERT_FALSE(in_arena_range(user.get()));
     expect_user(*user);
   }
 }

@@ -20,7 +20,7 @@ using internal::is_unfaded;
 using test::Address;
 using test::expect_user;
 using test::faded_objects;
-using test::in_arena;
+using test::in_arena_range;
 using test::make_user;
 using test::Node;
 using test::text;
@@ -49,7 +49,7 @@ TEST_F(PublishTest, AFlatObjectIsCopiedWithAllThatItHolds) {
     User* user = make_user();
     User* copy = publish(user);
     EXPECT_NE(copy, user);
-    EXPECT_FALSE(in_arena(copy));
+    EXPECT_FALSE(in_arena_range(copy));
     EXPECT_EQ(faded_objects(), 0u);
     for (const void* pointer : {static_cast<const void*>(copy->name.data()),
                                 static_cast<const void*>(copy->others.data()),
@@ -64,7 +64,7 @@ TEST_F(PublishTest, AFlatObjectIsCopiedWithAllThatItHolds) {
                                 static_cast<const void*>(copy->groups.begin()->value.data()),
                                 static_cast<const void*>(copy->groups.begin()->value[0].data()),
                                 static_cast<const void*>(&*copy->scores.begin())}) {
-      EXPECT_FALSE(in_arena(pointer));
+      EXPECT_FALSE(in_arena_range(pointer));
     }
     EXPECT_EQ(copy->title.data(), user->title.data());
     // Each has its own from now on.
@@ -72,7 +72,7 @@ TEST_F(PublishTest, AFlatObjectIsCopiedWithAllThatItHolds) {
     user->tags.clear();
     user->scores[3] = 0;
     copy->numbers.reserve(1000);
-    EXPECT_FALSE(in_arena(copy->numbers.data()));
+    EXPECT_FALSE(in_arena_range(copy->numbers.data()));
     EXPECT_EQ(faded_objects(), 0u);
     return copy;
   });
@@ -125,8 +125,8 @@ TEST_F(PublishTest, ValuesHaveTheirContentsOnTheHeap) {
   with_arena([&] {
     const String made = text("value");
     const String copy = publish(made);
-    EXPECT_TRUE(in_arena(made.data()));
-    EXPECT_FALSE(in_arena(copy.data()));
+    EXPECT_TRUE(in_arena_range(made.data()));
+    EXPECT_FALSE(in_arena_range(copy.data()));
     *kept.text = copy;
     Vector<Address> vector;
     vector.push_back({text("city"), 3, false});
@@ -150,11 +150,11 @@ TEST_F(PublishTest, WhatLiesOnTheStackIsCopied) {
     User user = *make_user();
     User* copy = publish(&user);
     EXPECT_TRUE(heap::contains(reinterpret_cast<std::uintptr_t>(copy)));
-    EXPECT_FALSE(in_arena(copy));
+    EXPECT_FALSE(in_arena_range(copy));
     expect_user(*copy);
     Node node;
     node.next = make<Node>();
-    EXPECT_FALSE(in_arena(publish(&node)->next.get()));
+    EXPECT_FALSE(in_arena_range(publish(&node)->next.get()));
     EXPECT_EQ(faded_objects(), 0u);
   });
 }
@@ -165,11 +165,11 @@ TEST_F(PublishTest, AnObjectOfNumbersIsCopied) {
     const std::int64_t* copy = publish(number);
     *number = 6;
     EXPECT_EQ(*copy, 5);
-    EXPECT_FALSE(in_arena(copy));
+    EXPECT_FALSE(in_arena_range(copy));
     auto* many = make<std::array<double, 1500>>();  // in a block of its own
     many->back() = 0.5;
     const auto* copied = publish(many);
-    EXPECT_FALSE(in_arena(copied));
+    EXPECT_FALSE(in_arena_range(copied));
     EXPECT_EQ(copied->back(), 0.5);
     EXPECT_EQ(faded_objects(), 0u);
   });
@@ -205,9 +205,9 @@ TEST_F(PublishTest, TheActiveAlternativeIsCopied) {
     EXPECT_EQ(copied.find("null")->value.index(), 0u);
     EXPECT_EQ(std::get<double>(copied.find("number")->value), 2.5);
     EXPECT_EQ(std::get<String>(copied.find("text")->value), text("json"));
-    EXPECT_FALSE(in_arena(std::get<String>(copied.find("text")->value).data()));
+    EXPECT_FALSE(in_arena_range(std::get<String>(copied.find("text")->value).data()));
     const auto& elements = std::get<Vector<Json>>(copied.find("list")->value);
-    EXPECT_FALSE(in_arena(elements.data()));
+    EXPECT_FALSE(in_arena_range(elements.data()));
     EXPECT_EQ(std::get<String>(elements[1].value), text("element"));
     EXPECT_EQ(std::get<Member<Json>>(copied.find("self")->value).get(), copy);
     EXPECT_EQ(faded_objects(), 0u);
@@ -271,7 +271,7 @@ TEST_F(PublishTest, WhatIsNotTheWholeObjectOfItsTypeFadesAsItIs) {
     pointers->field = &(*numbers)[2];
     pointers->anything = make<Node>();
     Pointers* copy = publish(pointers);
-    EXPECT_FALSE(in_arena(copy));
+    EXPECT_FALSE(in_arena_range(copy));
     for (const void* same :
          {static_cast<const void*>(derived), static_cast<const void*>(square),
           static_cast<const void*>(&elements[3]), static_cast<const void*>(&(*numbers)[2])}) {
@@ -303,7 +303,7 @@ TEST_F(PublishTest, AnObjectWithVirtualFunctionsIsCopiedAsItself) {
     pointers->square->side = 5;
     pointers->square->name = text("square");
     const Pointers* copy = publish(pointers);
-    EXPECT_FALSE(in_arena(copy->square.get()));
+    EXPECT_FALSE(in_arena_range(copy->square.get()));
     EXPECT_EQ(static_cast<const Shape*>(copy->square.get())->area(), 25);
     EXPECT_EQ(copy->square->name, text("square"));
     EXPECT_EQ(faded_objects(), 0u);
@@ -348,7 +348,7 @@ TEST_F(PublishTest, OpaqueAndPrivateMembersAreCopiedWithoutAConstructor) {
     EXPECT_NE(copy, closed);
     EXPECT_EQ(copy->foreign(), &foreign);
     EXPECT_EQ(copy->name(), text("closed"));
-    EXPECT_FALSE(in_arena(copy->name().data()));
+    EXPECT_FALSE(in_arena_range(copy->name().data()));
     EXPECT_EQ(copy->undescribed(), 77);
     EXPECT_EQ(copy->watched(), watched);  // objects with a finalizer are on the heap from the start
     EXPECT_EQ(faded_objects(), 0u);

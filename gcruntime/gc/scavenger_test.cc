@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <random>
+#include <semaphore>
 #include <string>
 #include <thread>
 #include <vector>
@@ -197,7 +198,7 @@ TEST_F(ScavengerTest, AtTheLimitNobodyWaitsInASectionForWhatIsOnItsWay) {
   set_percent(-1);
   make_garbage(16);
   collect();
-  std::atomic<int> returned{0};
+  std::counting_semaphore<2> returned{0};
   native([&] {
     heap::Span* const run = heap::take_idle_run(0);
     ASSERT_NE(run, nullptr);
@@ -209,13 +210,11 @@ TEST_F(ScavengerTest, AtTheLimitNobodyWaitsInASectionForWhatIsOnItsWay) {
         const Section section;
         EXPECT_EQ(heap::allocate_pages(state, kPages, /*may_grow=*/true, &allowance), nullptr);
         EXPECT_TRUE(allowance.refused);
-        ++returned;
+        returned.release();
       }
     });
-    for (int i = 0; i < 10'000 && returned != 2; ++i) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-    EXPECT_EQ(returned, 2);
+    // A bound for the failure only: it waits for the run, which is put back below.
+    for (int i = 0; i < 2; ++i) EXPECT_TRUE(returned.try_acquire_for(std::chrono::seconds(10)));
     heap::set_resident_ceiling(UINT64_MAX);
     heap::give_pages_back(run);
     heap::put_idle_run(run);

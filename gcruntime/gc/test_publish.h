@@ -23,9 +23,6 @@ inline const std::string kLong = "a text that is longer than fifteen bytes";
 
 // Of the arena that the caller has.
 inline std::uint64_t faded_objects() { return mutator()->arena->faded_objects; }
-inline bool in_arena(const void* pointer) {
-  return heap::in_arena_range(reinterpret_cast<std::uintptr_t>(pointer));
-}
 
 class PublishFixture : public testing::Test {
  protected:

@@ -46,6 +46,11 @@ TAILRACE_NOINLINE void in_own_frame(F&& f) {
   overwrite_dead_frames();
 }
 
+// Of request memory, faded or not.
+inline bool in_arena_range(const void* object) {
+  return heap::in_arena_range(reinterpret_cast<std::uintptr_t>(object));
+}
+
 // An address that no scan takes for a pointer, to see later what has become of an object. Look only with
 // heap::find_object: the object may be gone.
 class Disguised {
