@@ -44,9 +44,9 @@ TAILRACE_ALWAYS_INLINE void before_word_store(const void* slot, std::uintptr_t w
 
 // Unfaded memory of somebody's arena.
 bool is_unfaded(const void* pointer) noexcept;
-// A handle that lies there allocates in the calling fiber's arena: in frames below with_arena's, or in unfaded
+// A handle in that place allocates in the calling fiber's arena: in frames below with_arena's, or in unfaded
 // memory of the arena. The fiber has one.
-bool lives_in_arena(Mutator& self, std::uintptr_t handle) noexcept;
+bool lives_in_arena(Mutator& self, std::uintptr_t place) noexcept;
 
 // The object that the pointer leads to, if it is unfaded and the caller's arena's, and all it reaches.
 void fade(const void* pointer) noexcept;

@@ -23,7 +23,6 @@ namespace tailrace::gc {
 namespace {
 
 using internal::is_unfaded;
-using test::BigPart;
 using test::Disguised;
 using test::make_node;
 using test::make_part;

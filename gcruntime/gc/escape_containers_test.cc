@@ -17,10 +17,7 @@ namespace {
 using internal::is_unfaded;
 using test::in_arena_range;
 using test::make_node;
-using test::make_part;
 using test::Node;
-using test::Part;
-using test::Scene;
 
 constexpr const char* kLongText = "a text that is too long to stand in its handle";
 
