@@ -7,13 +7,13 @@
 #include "gcruntime/base/check.h"
 #include "gcruntime/base/mutant.h"
 #include "gcruntime/gc/allocate.h"
+#include "gcruntime/gc/arena_destructors.h"
 #include "gcruntime/gc/arena_record.h"
 #include "gcruntime/gc/escape.h"
 #include "gcruntime/gc/escape_report.h"
 #include "gcruntime/gc/memory_limit.h"
 #include "gcruntime/gc/memory_wait.h"
 #include "gcruntime/gc/mutator.h"
-#include "gcruntime/gc/world.h"
 #include "gcruntime/heap/arena_blocks.h"
 #include "gcruntime/heap/heap.h"
 #include "gcruntime/heap/poison.h"
@@ -130,7 +130,7 @@ heap::ArenaBlock* take_cached(Mutator& self) noexcept {
   heap::ArenaBlock* const block = self.arena_blocks;
   if (block == nullptr) return nullptr;
   self.arena_blocks = block->next;
-  --self.arena_block_count;
+  bump(self.arena_counts.kept_blocks, ~std::uint64_t{0});
   return block;
 }
 
@@ -267,8 +267,8 @@ void tell_arena_counts(Mutator& self) noexcept {
   arena->told_objects = arena->objects;
 }
 
-void trim_arena_blocks(Mutator& self, std::uint32_t keep) noexcept {
-  while (self.arena_block_count > keep) heap::free_arena_block(take_cached(self));
+void trim_arena_blocks(Mutator& self, std::uint64_t keep) noexcept {
+  while (self.arena_counts.kept_blocks > keep) heap::free_arena_block(take_cached(self));
 }
 
 void give_up_arena_records(Mutator& self) noexcept {
@@ -310,10 +310,11 @@ void release_blocks(Arena& arena, Mutator* self) noexcept {
       heap::leave_arena_block(block, arena.left_generation);
     } else {
       block->owner.store(nullptr, std::memory_order_release);
-      if (self != nullptr && block->units == 1 && self->arena_block_count < kMostCachedBlocks) {
+      if (self != nullptr && block->units == 1 &&
+          self->arena_counts.kept_blocks < kMostCachedBlocks) {
         block->next = self->arena_blocks;
         self->arena_blocks = block;
-        ++self->arena_block_count;
+        bump(self->arena_counts.kept_blocks, 1);
       } else {
         heap::free_arena_block(block);
       }
@@ -404,11 +405,16 @@ TAILRACE_NOINLINE void run_in_arena(const ArenaOptions& options, void (*function
   struct End {
     const void* frame;
     ~End() {
-      Mutator* const self = mutator();
-      if (!base::mutant(base::Mutant::kFramesIgnored)) {
-        fade_words(frame, self->stack_high() - reinterpret_cast<std::uintptr_t>(frame));
+      fade_frames();
+      if (Arena& arena = *mutator()->arena; arena.destructors != nullptr) {
+        run_arena_destructors(arena);
+        fade_frames();
       }
       end();
+    }
+    void fade_frames() const noexcept {
+      if (base::mutant(base::Mutant::kFramesIgnored)) return;
+      fade_words(frame, mutator()->stack_high() - reinterpret_cast<std::uintptr_t>(frame));
     }
   } at_end{frame};
   function(argument);
@@ -451,42 +457,6 @@ void for_each_arena_object(VisitArenaObject visit, void* visitor) noexcept {
     arena->state.store(Arena::State::kFree, std::memory_order_release);
     internal::give_record(arena);
   }
-}
-
-ArenaCounts World::arena_counts() {
-  ArenaCounts sum;
-  native([&] {
-    const std::lock_guard guard(mutex_);
-    sum = ended_arenas_;
-    for_each_mutator([&](Mutator& each) { add_counts(sum, each.arena_counts); });
-  });
-  return sum;
-}
-
-ArenaDead read_arena_dead() {
-  const heap::ArenaSweep swept = heap::arena_sweep_totals();
-  const ArenaCounts counts = World::instance().arena_counts();
-  return {counts.objects - counts.faded_objects + swept.freed_objects,
-          counts.bytes - counts.faded_bytes + swept.freed_bytes};
-}
-
-ArenaStats read_arena_stats() noexcept {
-  const ArenaCounts counts = World::instance().arena_counts();
-  ArenaStats stats;
-  stats.opened = counts.opened;
-  stats.open = counts.opened - std::min(counts.ended, counts.opened);
-  stats.bytes = counts.bytes;
-  stats.objects = counts.objects;
-  stats.faded_bytes = counts.faded_bytes;
-  stats.faded_objects = counts.faded_objects;
-  stats.faded_whole = counts.faded_whole;
-  stats.spilled_objects = counts.spilled_objects;
-  stats.handed_over = counts.handed_over;
-  const heap::ArenaBlockStats blocks = heap::arena_block_stats();
-  stats.block_bytes = blocks.block_bytes;
-  stats.left_blocks = blocks.left_blocks;
-  stats.hole_bytes = blocks.hole_bytes;
-  return stats;
 }
 
 }  // namespace tailrace::gc

@@ -14,7 +14,8 @@
 // There is one arena a fiber: inside another one, with_arena runs in that. Fibers spawned inside have none and
 // allocate on the heap; what is handed to them fades first, and where that is an address of the spawner's
 // frames, the whole arena does. After an arena has grown to max_bytes, or has lived through a whole cycle, the
-// fiber allocates on the heap. Attached threads without a fiber may have one too.
+// fiber allocates on the heap. Attached threads without a fiber may have one too. Objects with destructors that
+// have not faded are destroyed at its end, the newest first (arena_destructors.h).
 //
 // Sources: the regions of Go's design 70257, whose escape rule is derived anew (gcruntime/DESIGN.md).
 #pragma once
@@ -77,12 +78,14 @@ struct ArenaStats {
   std::uint64_t objects = 0;
   std::uint64_t faded_bytes = 0;
   std::uint64_t faded_objects = 0;
-  std::uint64_t faded_whole = 0;      // arenas, by a capture by reference or by their age
-  std::uint64_t spilled_objects = 0;  // that their arena had no room for
-  std::uint64_t handed_over = 0;      // ended while the collector walked them
-  std::uint64_t block_bytes = 0;      // now: of all blocks
-  std::uint64_t left_blocks = 0;      // now: ended, with faded objects
-  std::uint64_t hole_bytes = 0;       // now: of them, free for new arenas
+  std::uint64_t faded_whole = 0;        // arenas, by a capture by reference or by their age
+  std::uint64_t spilled_objects = 0;    // that their arena had no room for
+  std::uint64_t handed_over = 0;        // ended while the collector walked them
+  std::uint64_t destroyed_objects = 0;  // whose destructors ran at an end
+  std::uint64_t block_bytes = 0;        // now: of all blocks
+  std::uint64_t left_blocks = 0;        // now: ended, with faded objects
+  std::uint64_t hole_bytes = 0;         // now: of them, free for new arenas
+  std::uint64_t kept_bytes = 0;         // now: of blocks that threads keep for their next arenas
 };
 ArenaStats read_arena_stats() noexcept;
 

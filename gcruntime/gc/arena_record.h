@@ -25,6 +25,9 @@
 namespace tailrace::gc {
 
 class Mutator;
+namespace internal {
+struct ArenaDestructor;
+}
 
 class alignas(64) Arena {
  public:
@@ -38,8 +41,10 @@ class alignas(64) Arena {
 
   std::atomic<heap::ArenaSegment*> first{nullptr};  // release, acquire: see the segment
   heap::ArenaSegment* current = nullptr;
-  heap::ArenaBlock* blocks = nullptr;  // by their `next`
-  bool closed = false;                 // it faded as a whole: what comes now is the heap's
+  heap::ArenaBlock* blocks = nullptr;                // by their `next`
+  internal::ArenaDestructor* destructors = nullptr;  // to run at its end
+  bool ending = false;                               // they are run
+  bool closed = false;  // it faded as a whole: what comes now is the heap's
   std::uint32_t opened_generation = 0;
 
   // Where with_arena's caller's frames begin: those below are the request's own, and gone before it ends.
@@ -74,7 +79,7 @@ void* arena_refill(std::size_t payload_bytes, std::uint16_t type, std::uint32_t 
 // What the thread's arena has given out since the last call goes to the thread's counts. Its own thread.
 void tell_arena_counts(Mutator& self) noexcept;
 // All but that many of the blocks that the thread keeps for its next arenas go. Section, or the collector for it.
-void trim_arena_blocks(Mutator& self, std::uint32_t keep) noexcept;
+void trim_arena_blocks(Mutator& self, std::uint64_t keep) noexcept;
 void give_up_arena_records(Mutator& self) noexcept;
 
 // In the arena that the thread's fiber has. Null: the object is the heap's.

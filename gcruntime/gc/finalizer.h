@@ -13,10 +13,12 @@
 //   };
 //   BOOST_DESCRIBE_STRUCT(File, (), (fd, path))
 //
-// opts in to a destructor: make<File>() is allowed, and ~File runs once, after a cycle has found the object
-// unreachable; the object and all that it reaches stay for that, and are freed by a later cycle.
+// opts in to a destructor: make<File>() is allowed, and ~File runs once. In an arena that is when the arena ends,
+// on its own fiber (arena_destructors.h). On the heap, or when the object has left its arena, it is after a
+// cycle has found it unreachable; the object and all that it reaches stay for that, and are freed by a later
+// cycle.
 //
-// Both run one after the other on a thread of their own (or where set_finalizer_runner puts them), in no
+// What a cycle has found runs one after the other on a thread of their own (or where set_finalizer_runner puts them), in no
 // section and attached: they may allocate, lock and wait, but all others wait for them. What one cycle
 // found runs in the reverse order of making, as destructors of locals do. So a destructor may use what is
 // its own, and read the managed objects that it reaches, but of those the finalized ones may be destroyed
@@ -95,15 +97,6 @@ Cleanup add_cleanup(T* object, std::type_identity_t<void (*)(Arg)> function, Arg
       },
       &bound, sizeof bound);
 }
-
-namespace internal {
-// Of an object just constructed: its destructor is to run.
-template <typename T>
-void destroy_when_dead(T* object) {
-  watch(
-      object, true, [](void* dead, void*) { static_cast<T*>(dead)->~T(); }, nullptr, 0);
-}
-}  // namespace internal
 
 // Instead of the thread "tailrace-final": `runner` is called with what is to be run, on the collector's
 // thread when a cycle has found something; it hands that to an attached thread or a fiber and returns. It

@@ -2,7 +2,7 @@
 // collected heap. heap_make<T>: always on the heap.
 //
 // T is described (BOOST_DESCRIBE_STRUCT) or holds no pointers, and its destructor is trivial, or the type
-// opts in to a finalizer (finalizer.h), and is then the heap's. The result lives as long as something reaches it: a fiber's stack
+// opts in to it (finalizer.h): it is then run with the arena's end, or after a cycle. The result lives as long as something reaches it: a fiber's stack
 // or registers, a Member, a Root. At the memory limit the calling fiber waits, so hold no std::mutex over it,
 // and MemoryLimitExceeded is thrown where waiting does not help (memory_limit.h).
 #pragma once
@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "gcruntime/gc/allocate.h"
+#include "gcruntime/gc/arena_destructors.h"
 #include "gcruntime/gc/finalizer.h"
 #include "gcruntime/gc/trace.h"
 
@@ -21,14 +22,15 @@ namespace internal {
 
 template <typename T, typename... Args>
 T* construct(void* memory, Args&&... args) {
-  T* object;
   if constexpr (std::is_constructible_v<T, Args...>) {
-    object = ::new (memory) T(std::forward<Args>(args)...);
+    return ::new (memory) T(std::forward<Args>(args)...);
   } else {
-    object = ::new (memory) T{std::forward<Args>(args)...};
+    return ::new (memory) T{std::forward<Args>(args)...};
   }
-  if constexpr (!std::is_trivially_destructible_v<T>) destroy_when_dead(object);
-  return object;
+}
+template <typename T>
+void call_destructor(void* object, void*) {
+  static_cast<T*>(object)->~T();
 }
 
 // Memory for a T in a slot of `extra_bytes` more than it needs.
@@ -70,19 +72,32 @@ TAILRACE_ALWAYS_INLINE void* allocate_for(Place place, std::size_t extra_bytes =
 
 template <typename T, typename... Args>
 T* heap_make(Args&&... args) {
-  return internal::construct<T>(internal::allocate_for<T>(Place::kHeap),
-                                std::forward<Args>(args)...);
+  T* const object =
+      internal::construct<T>(internal::allocate_for<T>(Place::kHeap), std::forward<Args>(args)...);
+  if constexpr (!std::is_trivially_destructible_v<T>) {
+    internal::destroy_with_arena(nullptr, object, internal::call_destructor<T>);
+  }
+  return object;
 }
 template <typename T, typename... Args>
 T* make(Args&&... args) {
-  constexpr Place kPlace = std::is_trivially_destructible_v<T> ? Place::kHere : Place::kHeap;
-  return internal::construct<T>(internal::allocate_for<T>(kPlace), std::forward<Args>(args)...);
+  if constexpr (std::is_trivially_destructible_v<T>) {
+    return internal::construct<T>(internal::allocate_for<T>(Place::kHere),
+                                  std::forward<Args>(args)...);
+  } else {
+    internal::ArenaDestructor* const reserved = internal::reserve_arena_destructor();
+    if (reserved == nullptr) return heap_make<T>(std::forward<Args>(args)...);
+    T* const object = internal::construct<T>(internal::allocate_for<T>(Place::kHere),
+                                             std::forward<Args>(args)...);
+    internal::destroy_with_arena(reserved, object, internal::call_destructor<T>);
+    return object;
+  }
 }
 // The same in a slot of exactly `slot_bytes`, which is a size class that holds it; the rest of the slot is
 // zeroed and not traced.
 template <typename T, typename... Args>
 T* make_in_slot(std::size_t slot_bytes, Args&&... args) {
-  static_assert(!kNoscan<T> && alignof(T) <= 8);
+  static_assert(!kNoscan<T> && alignof(T) <= 8 && std::is_trivially_destructible_v<T>);
   TAILRACE_CHECK_VALUE(heap::exact_size_class(slot_bytes) < heap::kSizeClasses &&
                            slot_bytes >= sizeof(T) + kHeaderBytes,
                        "not a size class that holds the type", slot_bytes);

@@ -4,6 +4,7 @@
 //
 //   publish(const T*)                    null, and what is the collector's already, as it is (shared); else a
 //                                        copy, with all that it reaches in the arena
+//                                        (of a type with a destructor: itself, faded)
 //   publish(String), (Vector), (Map)     a value whose text or elements are on the heap
 //
 // What is published is immutable from then on, for the request too: outside an arena, and in one that has faded
@@ -55,8 +56,8 @@ class Publisher {
   T* follow(T* from) {
     using Object = std::remove_cv_t<T>;
     if (from == nullptr || !is_unfaded(from)) return from;
-    // The store fades what is not copied. No object in an arena is of an abstract type, or of one with a
-    // destructor.
+    // The store fades what is not copied: what has a destructor too, which is to run once. No object in an
+    // arena is of an abstract type.
     if constexpr (!Traceable<Object> || !std::is_trivially_destructible_v<Object> ||
                   std::is_abstract_v<Object>) {
       return from;
@@ -318,14 +319,16 @@ template <typename T>
 T* publish(const T* object) {
   using Object = std::remove_cv_t<T>;
   static_assert(Traceable<Object>, "describe the type with BOOST_DESCRIBE_STRUCT");
-  static_assert(
-      !kFinalized<Object>,
-      "publish copies bytes, and the destructor would run for both objects: those of this "
-      "type are on the heap from the start, so pass the pointer on as it is");
   static_assert(!internal::kMayBeOdd<Object>,
                 "publish of a single byte: publish the object that it is part of, or a String");
   if (object == nullptr) return nullptr;
   const bool managed = heap::contains(reinterpret_cast<std::uintptr_t>(object));
+  if constexpr (kFinalized<Object>) {
+    TAILRACE_CHECK(managed, "publish of an object on the stack that has a destructor: make() it");
+    // There is one destructor to run: it is this object that others get.
+    internal::fade(object);
+    return const_cast<T*>(object);
+  }
   if (managed && !internal::is_unfaded(object)) return const_cast<T*>(object);
   internal::Publisher publisher;
   // One that lies on the stack is copied too.

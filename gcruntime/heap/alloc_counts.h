@@ -62,7 +62,7 @@ inline AllocCounts read_counts(AllocCounts& counts) noexcept {
           read(counts.arena_objects), read(counts.malloc_bytes), read(counts.malloc_objects)};
 }
 
-// What one thread has done with arenas. Monotonic; the own thread writes it (bump), others read it.
+// What one thread has done with arenas. Monotonic unless said; the own thread writes it (bump), others read it.
 struct ArenaCounts {
   std::uint64_t opened = 0;
   std::uint64_t ended = 0;
@@ -73,6 +73,8 @@ struct ArenaCounts {
   std::uint64_t faded_whole = 0;
   std::uint64_t spilled_objects = 0;
   std::uint64_t handed_over = 0;
+  std::uint64_t kept_blocks = 0;  // a level: for its next arenas
+  std::uint64_t destroyed_objects = 0;
 };
 inline void add_counts(ArenaCounts& sum, ArenaCounts& counts) noexcept {
   const auto add = [](std::uint64_t& to, std::uint64_t& from) {
@@ -87,6 +89,8 @@ inline void add_counts(ArenaCounts& sum, ArenaCounts& counts) noexcept {
   add(sum.faded_whole, counts.faded_whole);
   add(sum.spilled_objects, counts.spilled_objects);
   add(sum.handed_over, counts.handed_over);
+  add(sum.kept_blocks, counts.kept_blocks);
+  add(sum.destroyed_objects, counts.destroyed_objects);
 }
 
 }  // namespace tailrace::gc
