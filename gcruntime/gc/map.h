@@ -139,15 +139,16 @@ class Map {
     entry->value = value;
     return inserted;
   }
-  // The value; a new key's is value-initialised.
-  V& operator[](const K& key) {
+  // The value, and whether the key was new; then it is value-initialised.
+  std::pair<V*, bool> try_emplace(const K& key) {
     auto [entry, inserted] = find_or_add(key);
     // Zeros are a fresh V for all but types with initialisers of their own.
     if constexpr (!kZeroIsFresh) {
       if (inserted) entry->value = V();
     }
-    return entry->value;
+    return {&entry->value, inserted};
   }
+  V& operator[](const K& key) { return *try_emplace(key).first; }
   template <typename Q>
   bool erase(const Q& key) noexcept {
     Entry* entry = find_entry(key);

@@ -132,9 +132,10 @@ class Cursor {
   Position read_name(Position at, std::string_view& name);
   Position read_name(Position at, gc::String& name);
 
-  // How many elements the array has that begins before `at`; fewer if counting has become too
-  // costly. The sum of all counting is linear in the text.
-  std::size_t count_elements(Position at) noexcept;
+  // How many elements the array has that begins before `at`, for who makes room for them. Not
+  // exact: of a long outermost array it is told by the first elements, as its end is known, and it
+  // is less if counting has become too costly. The sum of all counting is linear in the text.
+  std::size_t expect_elements(Position at) noexcept;
   // The same, exact, if each element is one token.
   std::size_t count_scalars(Position at) const noexcept;
 

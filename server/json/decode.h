@@ -18,6 +18,7 @@
 // at each allocation, and the fiber may go on on another thread.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <concepts>
@@ -255,11 +256,11 @@ TAILRACE_NOINLINE Position read_vector(Cursor& in, Position array_at, gc::Vector
   Position at = in.open(array_at, '[');
   if (at == nullptr) return nullptr;
   elements.clear();
-  const std::size_t counted = kIsOneToken<E> ? in.count_scalars(at) : in.count_elements(at);
-  if (counted == 0) return in.close(at);
+  const std::size_t expected = kIsOneToken<E> ? in.count_scalars(at) : in.expect_elements(at);
+  if (expected == 0) return in.close(at);
   const std::size_t most = in.limits().max_elements;
-  if (counted > most) return fail_too_many(in, array_at);
-  elements.reserve(counted);
+  if (kIsOneToken<E> && expected > most) return fail_too_many(in, array_at);
+  elements.reserve(std::min(expected, most));
   for (;;) {
     at = read_value(in, at, elements.emplace_back());
     if (at == nullptr) return in.in_element(elements.size() - 1);
@@ -303,11 +304,12 @@ TAILRACE_NOINLINE Position read_map(Cursor& in, Position object_at, gc::Map<gc::
     gc::String key;
     at = in.read_name(at, key);
     if (at == nullptr) return nullptr;
-    if (map.contains(key)) {
+    const auto [value, added] = map.try_emplace(key);
+    if (!added) {
       in.fail(name_at, "duplicate member");
       return in.in_member(key);
     }
-    at = read_value(in, at, map[key]);
+    at = read_value(in, at, *value);
     if (at == nullptr) return in.in_member(key);
     const char separator = in.token(at);
     if (separator == '}') return in.close(at);

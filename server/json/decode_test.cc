@@ -91,7 +91,6 @@ BOOST_DESCRIBE_STRUCT(OddNames, (),
 
 namespace {
 
-using testing::Address;
 using testing::Event;
 using testing::Kinds;
 using testing::Node;
@@ -338,21 +337,6 @@ TEST_F(Decode, BoundsElements) {
                  .status),
             422);
   EXPECT_EQ(error_of<gc::Vector<std::int64_t>>("[1,2,3]", Limits{.max_bytes = 6}).status, 413);
-}
-
-TEST_F(Decode, ReservesExactly) {
-  std::string text = "[";
-  for (int i = 0; i < 1000; ++i)
-    text += R"({"street":"a","city":"b","country":"[,]","zip":"\","},)";
-  text.back() = ']';
-  const Padded padded(text);
-  const gc::AllocCounts before = fiber::alloc_counts();
-  const auto addresses = decode<gc::Vector<Address>>(padded);
-  const gc::AllocCounts used = fiber::alloc_counts() - before;
-  ASSERT_TRUE(addresses) << addresses.error.text();
-  EXPECT_EQ(addresses->size(), 1000u);
-  EXPECT_EQ((*addresses)[999].zip, "\",");
-  EXPECT_EQ(used.objects + used.large_objects, 2u);  // the Vector and one backing
 }
 
 TEST_F(Decode, AllocatesWhatItKeepsAndNothingElse) {
