@@ -9,8 +9,9 @@ declare -A p99_rate
 
 # The median of wrk's requests/s of a ROW and SERVER.
 p99_saturation() {
-  awk -F '|' -v row="$1" -v server="$2" '$1 == row && $2 == server { print $3 }' "$scratch/windows" | sort -g |
-    awk '{ rate[NR] = $1 } END { print rate[int((NR + 1) / 2)] }'
+  awk -F '|' -v row="$1" -v server="$2" "$statistics"'
+    $1 == row && $2 == server { rate[++n] = $3 }
+    END { print median(rate, n) }' "$scratch/windows"
 }
 
 # What this generator may ask for, on the CPUs that are its own.
@@ -41,7 +42,7 @@ p99_window() {
         }
         function us(text) {
           gsub(/[",]/, "", text)
-          return text == "inf" ? "inf" : text / 1000
+          return text == "inf" ? "inf" : text ~ /^[0-9]/ ? text / 1000 : "-"
         }' "$scratch/p99.json" >>"$scratch/p99-windows"
       ;;
     3) echo "$1|$2|dropped" >>"$scratch/p99-windows" ;;
@@ -82,16 +83,7 @@ p99_measure() {
 
 # p99_of ROW SERVER: "p99 p50 windows-kept" in us, "-" if none was kept.
 p99_of() {
-  awk -F '|' -v row="$1" -v server="$2" '
-    function median(field,    n, i, j, t, list) {
-      n = kept
-      if (n == 0) return "-"
-      for (i = 1; i <= n; i++) list[i] = value[field, i] == "inf" ? 1e300 : value[field, i] + 0
-      for (i = 2; i <= n; i++)
-        for (j = i; j > 1 && list[j] < list[j - 1]; j--) { t = list[j]; list[j] = list[j - 1]; list[j - 1] = t }
-      t = n % 2 ? list[(n + 1) / 2] : (list[n / 2] + list[n / 2 + 1]) / 2
-      return t >= 1e299 ? "inf" : sprintf("%.6g", t)
-    }
-    $1 == row && $2 == server && $3 != "dropped" { value[99, ++kept] = $3; value[50, kept] = $4 }
-    END { print median(99), median(50), kept + 0 }' "$scratch/p99-windows"
+  awk -F '|' -v row="$1" -v server="$2" "$statistics"'
+    $1 == row && $2 == server && $3 != "dropped" { p99[++kept] = $3; p50[kept] = $4 }
+    END { print median(p99, kept), median(p50, kept), kept + 0 }' "$scratch/p99-windows"
 }

@@ -30,6 +30,28 @@ esac
 service_quiet=1
 declare -A pid url
 
+# For the summaries in awk. A figure that is missing is "-" or nothing, one of lost requests "inf": a median leaves
+# out the former and takes the latter for the greatest, a ratio is of numbers, and of what has none there is no verdict.
+# shellcheck disable=SC2034 # read by who is sourced later
+statistics='
+  function known(x) { return x ~ /^-?[0-9.]+(e[-+]?[0-9]+)?$/ }
+  function median(list, n,    i, j, kept, middle, sorted) {
+    for (i = 1; i <= n; i++) {
+      if (!known(list[i]) && list[i] != "inf") continue
+      middle = list[i] == "inf" ? 1e300 : list[i] + 0
+      for (j = ++kept; j > 1 && middle < sorted[j - 1]; j--) sorted[j] = sorted[j - 1]
+      sorted[j] = middle
+    }
+    if (kept == 0) return "-"
+    middle = kept % 2 ? sorted[(kept + 1) / 2] : (sorted[kept / 2] + sorted[kept / 2 + 1]) / 2
+    return middle >= 1e299 ? "inf" : middle
+  }
+  function difference(a, b) { return known(a) && known(b) ? a - b : "-" }
+  function ratio_of(a, b) { return known(a) && known(b) && b + 0 > 0 ? a / b : "-" }
+  function verdict(x, most) { return !known(x) ? "not measured" : x + 0 <= most + 0 ? "kept" : "NOT KEPT" }
+  function show(x, digits, unit) { return known(x) ? sprintf("%." digits "f", x) unit : x == "" ? "-" : x }
+  function number(x) { return known(x) ? sprintf("%.6g", x) : "null" }'
+
 # start_server NAME COMMAND...: on the servers' CPUs.
 start_server() {
   local name=$1
@@ -61,7 +83,7 @@ counts() {
           /^tailrace_http_request_alloc_bytes_sum/ { bytes += $NF }
           /^tailrace_http_request_alloc_objects_count/ { requests += $NF }
           /^tailrace_http_request_alloc_bytes_total.*kind="(heap|large)"/ { heap += $NF }
-          END { printf "%.0f %.0f %.0f %.0f %.0f\n", objects, bytes, requests, heap, cycles }'
+          END { printf "%.0f %.0f %.0f %.0f %s\n", objects, bytes, requests, heap, cycles == "" ? "-" : cycles }'
       ;;
   esac
 }
@@ -88,7 +110,7 @@ window() {
     return 1
   fi
   awk -v row="$1" -v server="$2" -v ticks=$((after_cpu - before_cpu)) -v hz="$(getconf CLK_TCK)" \
-    -v seconds="$seconds" -v before="$before" -v after="$after" '
+    -v seconds="$seconds" -v before="$before" -v after="$after" "$statistics"'
     $1 == "Requests/sec:" { rate = $2 }
     $2 == "requests" && $3 == "in" { requests = $1 }
     END {
@@ -99,8 +121,9 @@ window() {
       if (counted > 0) {
         objects = (a[1] - b[1]) / counted; bytes = (a[2] - b[2]) / counted; heap = (a[4] - b[4]) / counted
       }
+      cycles = difference(a[5], b[5])
       printf "%s|%s|%s|%s|%s|%s|%s|%s\n", row, server, rate, ticks * 1e6 / hz / requests, objects, bytes, heap,
-        (a[5] - b[5]) * 60 / seconds
+        (known(cycles) ? cycles * 60 / seconds : "-")
     }' "$scratch/wrk" >>"$scratch/windows"
 }
 

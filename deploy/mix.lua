@@ -1,4 +1,4 @@
--- For wrk: all routes of the contract in both styles, good input and bad, from a seed per thread.
+-- For wrk: all routes of the contract in all styles, good input and bad, from a seed per thread.
 -- Users that it creates it deletes again, so that a long run has no more live data at its end.
 -- No HEAD: wrk waits for the body that its answer must not have.
 -- Counts every status; prints `mix: ...` lines at the end, which deploy/soak reads.
@@ -30,7 +30,9 @@ local bad = {
   function() return wrk.format("GET", "/api/users/none") end,
   function() return wrk.format("GET", "/api/users?limit=0") end,
   function() return wrk.format("POST", "/api/users", json, '{"name":') end,
+  function() return wrk.format("POST", "/pooled/users", json, '{"name":"half a user","roles":["reader"],"tags":[1') end,
   function() return wrk.format("POST", "/api/events", json, '[{"id":"x","type":1}]') end,
+  function() return wrk.format("POST", "/pooled/events", json, '[{"id":"x","type":"click"},{"id":2}]') end,
   function() return wrk.format("POST", "/api/echo", json, '[1,2,]') end,
   function() return wrk.format("POST", "/naive/users", { ["Content-Type"] = "text/plain" }, "x") end,
   function() return wrk.format("PATCH", "/api/users/1") end,
@@ -60,6 +62,8 @@ local good = {
   { 1, function() return wrk.format("GET", "/metrics") end },
 }
 
+local styles = { "/api", "/naive", "/pooled" }
+
 local wheel = {}
 for _, entry in ipairs(good) do
   for _ = 1, entry[1] do table.insert(wheel, entry[2]) end
@@ -77,7 +81,7 @@ function request()
     bad_sent = bad_sent + 1
     return bad[math.random(1, #bad)]()
   end
-  return wheel[math.random(1, #wheel)](math.random(1, 2) == 1 and "/api" or "/naive")
+  return wheel[math.random(1, #wheel)](styles[math.random(1, #styles)])
 end
 
 function response(status, headers)

@@ -40,11 +40,13 @@ service_state() {
 service_start() {
   local name=$1 turns=1200 line errors=$scratch/$1.err
   shift
-  : >"$scratch/$name.out" >"$errors"
+  : >"$scratch/$name.out"
+  : >"$errors"
   if [[ ${service_quiet:-0} == 1 ]]; then
     errors=/dev/null
   fi
-  "$@" >"$scratch/$name.out" 2>"$errors" &
+  # Appended, so that a reader may empty it while the service writes.
+  "$@" >"$scratch/$name.out" 2>>"$errors" &
   service_pid=$!
   service_pids+=("$service_pid")
   until line=$(grep -m 1 '^listening ' "$scratch/$name.out"); do
