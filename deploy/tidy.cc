@@ -224,6 +224,9 @@ void check_shape(const File& file, const std::vector<File>& files, std::vector<F
     }
     begin = end + 1;
   }
+  if (ends_with_any(path, {".orig", ".rej"})) {
+    add(findings, file, 1, "left behind by a merge or a patch: remove it");
+  }
   const bool script = file.text.starts_with("#!");
   if (is_cpp(path) || script || ends_with_any(path, {".go", ".sh", ".lua"})) {
     const auto lines =

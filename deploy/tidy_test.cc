@@ -286,6 +286,16 @@ TEST_F(TidyTest, NoDrawers) {
   expect_finding(found(), "server/common/b.h", "drawer");
 }
 
+TEST_F(TidyTest, NothingIsLeftBehindByMerges) {
+  for (const char* path : {"server/router.cc.orig", "deploy/run.rej"}) {
+    write(path, "// Head.\n");
+    expect_finding(found(), std::string(path) + ":1:", "merge");
+    fs::remove(root_ / path);
+  }
+  write("server/original.md", "Text.\n");
+  EXPECT_EQ(found(), "");
+}
+
 TEST_F(TidyTest, NoPathsOfMachinesNoRegistries) {
   // In halves, so that this file itself keeps the rule.
   for (const char* bad : {"/wo"

@@ -1,11 +1,13 @@
 // The events that clients post, as the contract's JSON shows them, and what they are answered with.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <string>
+#include <string_view>
 
-#include "gcruntime/gcruntime.h"
+#include "server/tailrace.h"
 
 namespace tailrace::api {
 
@@ -30,7 +32,10 @@ struct EventsAccepted {
 };
 BOOST_DESCRIBE_STRUCT(EventsAccepted, (), (accepted, keys))
 
-// Adds the keys of `events` to `answer`: one allocation for all, and one for each key over 15 bytes.
-void add_keys(const gc::Vector<Event>& events, EventsAccepted& answer);
+// 422 for more than kMaxEvents.
+std::optional<Response> too_many(const gc::Vector<Event>& events);
+
+// Fills an empty answer: one allocation for all keys, and one for each of over 15 bytes.
+void accept(const gc::Vector<Event>& events, EventsAccepted& answer);
 
 }  // namespace tailrace::api

@@ -6,14 +6,14 @@
 namespace tailrace::api {
 
 void add_events(App& app) {
-  const auto accept = [](Request& request) -> Response {
+  const auto post = [](Request& request) -> Response {
     const auto& events = *request.json<gc::Vector<Event>>();
-    if (events.size() > kMaxEvents) return error(422, "more than 10000 events");
+    if (auto refused = too_many(events)) return *std::move(refused);
     EventsAccepted answer;
-    add_keys(events, answer);
+    accept(events, answer);
     return json(answer);
   };
-  app.post("/api/events", accept, {.max_body_bytes = kMaxEventsBytes});
+  app.post("/api/events", post, {.max_body_bytes = kMaxEventsBytes});
 }
 
 }  // namespace tailrace::api

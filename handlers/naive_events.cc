@@ -9,7 +9,7 @@ void add_naive_events(App& app) {
   app.post("/naive/events",
            [](Request& request) -> Response {
              const auto& events = *request.json<gc::Vector<Event>>();
-             if (events.size() > kMaxEvents) return error(422, "more than 10000 events");
+             if (auto refused = too_many(events)) return *std::move(refused);
              gc::Vector<gc::String> keys;  // grows as it must
              for (const Event& event : events) {
                gc::String key = event.type;

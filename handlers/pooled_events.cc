@@ -31,14 +31,14 @@ struct EventBatchPolicy : gc::PoolPolicy<EventBatch> {
 
 void add_pooled_events(App& app) {
   const auto batches = std::make_shared<gc::Pool<EventBatch, EventBatchPolicy>>("event_batch");
-  const auto accept = [batches](Request& request) -> Response {
+  const auto post = [batches](Request& request) -> Response {
     const auto batch = batches->get();
     request.json_into(batch->events);
-    if (batch->events.size() > kMaxEvents) return error(422, "more than 10000 events");
-    add_keys(batch->events, batch->answer);
+    if (auto refused = too_many(batch->events)) return *std::move(refused);
+    accept(batch->events, batch->answer);
     return json(batch->answer);
   };
-  app.post("/pooled/events", accept, {.arena = false, .max_body_bytes = kMaxEventsBytes});
+  app.post("/pooled/events", post, {.arena = false, .max_body_bytes = kMaxEventsBytes});
 }
 
 }  // namespace tailrace::api

@@ -138,6 +138,25 @@ TEST_F(StylesTest, EventsLeaveNothingOnTheHeapInTheRecommendedStyle) {
   for (const Costs& each : {api, pooled, naive}) EXPECT_EQ(each.bytes.at("large"), 0);
 }
 
+TEST_F(StylesTest, TooManyEventsAreTooManyInEachStyle) {
+  json events = json::array();
+  for (int i = 0; i < 10'000; ++i) events.push_back({{"id", "e"}, {"type", "t"}, {"user_id", 1}});
+  const std::string most = events.dump();
+  events.push_back(events[0]);
+  const std::string more = events.dump();
+  for (const std::string prefix : {"/api", "/pooled", "/naive"}) {
+    const auto post = [&](const std::string& body) {
+      return client_.request("POST", prefix + "/events", body, kJson);
+    };
+    const auto taken = post(most);
+    EXPECT_EQ(taken->status, 200) << prefix;
+    EXPECT_EQ(json::parse(taken->body).at("keys").size(), 10'000u) << prefix;
+    const auto refused = post(more);
+    EXPECT_EQ(refused->status, 422) << prefix;
+    EXPECT_EQ(json::parse(refused->body).at("message"), "more than 10000 events") << prefix;
+  }
+}
+
 TEST_F(StylesTest, WhatTheStoreKeepsLiesOnTheHeapInEachStyle) {
   for (const char* method : {"POST", "PUT"}) {
     const bool post = std::string_view(method) == "POST";

@@ -1,5 +1,10 @@
 #include "handlers/user_replies.h"
 
+#include <algorithm>
+#include <charconv>
+
+#include "gcruntime/base/check.h"
+
 namespace tailrace::api {
 
 Response show_user(const Store& store, Request& request) {
@@ -12,11 +17,14 @@ Response erase_user(Store& store, Request& request) {
 }
 
 Response created_user(std::string_view collection, const User& user) {
-  gc::StringBuilder location(collection.size() + 21);
-  location.append(collection);
-  location.append('/');
-  location.append(user.id);
-  return created(location.view(), user);
+  char location[64];
+  constexpr std::size_t kMostDigits = 20;
+  TAILRACE_CHECK(collection.size() + 1 + kMostDigits <= sizeof location,
+                 "the path of a collection is too long");
+  char* end = std::copy(collection.begin(), collection.end(), location);
+  *end++ = '/';
+  end = std::to_chars(end, location + sizeof location, user.id).ptr;
+  return created(std::string_view(location, end), user);
 }
 
 }  // namespace tailrace::api

@@ -12,41 +12,27 @@
 namespace tailrace::metrics {
 namespace {
 
-void add(std::vector<Family>& families, const char* name, const char* help, Kind kind,
-         std::uint64_t value) {
-  Series series;
-  series.value = static_cast<double>(value);
-  families.push_back({name, help, kind, {std::move(series)}});
-}
-
 Family by_route(const char* name, const char* help,
                 const std::map<std::string, gc::LabelEscapes>& routes,
                 std::uint64_t gc::LabelEscapes::*value) {
   Family family{name, help, Kind::kCounter, {}};
   for (const auto& [route, sums] : routes) {
-    Series series;
-    series.labels = {{"route", route}};
-    series.value = static_cast<double>(sums.*value);
-    family.series.push_back(std::move(series));
+    add(family, {{"route", route}}, sums.*value);
   }
   return family;
 }
 
 Family bytes_family(const gc::ArenaStats& stats) {
-  Family family{"tailrace_arena_bytes",
-                "Memory of arenas' blocks: used, or retained for those to come.",
-                Kind::kGauge,
-                {}};
+  Family family{
+      "tailrace_arena_bytes",
+      "Memory of arenas' blocks: used, or retained for those to come (blocks that threads "
+      "keep, and the room between faded objects).",
+      Kind::kGauge,
+      {}};
   // Levels that were read one by one.
-  const std::uint64_t retained = std::min(stats.hole_bytes, stats.block_bytes);
-  const std::pair<const char*, std::uint64_t> states[] = {{"used", stats.block_bytes - retained},
-                                                          {"retained", retained}};
-  for (const auto& [state, bytes] : states) {
-    Series series;
-    series.labels = {{"state", state}};
-    series.value = static_cast<double>(bytes);
-    family.series.push_back(std::move(series));
-  }
+  const std::uint64_t retained = std::min(stats.kept_bytes + stats.hole_bytes, stats.block_bytes);
+  add(family, {{"state", "used"}}, stats.block_bytes - retained);
+  add(family, {{"state", "retained"}}, retained);
   return family;
 }
 
@@ -54,16 +40,17 @@ Family bytes_family(const gc::ArenaStats& stats) {
 
 void add_arena_families(std::vector<Family>& families, const gc::ArenaStats& stats,
                         const std::vector<gc::LabelEscapes>& by_label) {
-  add(families, "tailrace_arena_open", "Arenas open now.", Kind::kGauge, stats.open);
-  add(families, "tailrace_arena_resets_total", "Arenas that ended.", Kind::kCounter,
-      stats.opened - std::min(stats.open, stats.opened));
-  add(families, "tailrace_arena_overflows_total",
-      "Objects made on the heap because their arena was at its cap.", Kind::kCounter,
-      stats.spilled_objects);
-  add(families, "tailrace_arena_faded_whole_total",
-      "Arenas that became the collector's as a whole: something of theirs was captured by "
-      "reference, or they outlived a cycle.",
-      Kind::kCounter, stats.faded_whole);
+  families.push_back(single("tailrace_arena_open", "Arenas open now.", Kind::kGauge, stats.open));
+  families.push_back(single("tailrace_arena_resets_total", "Arenas that ended.", Kind::kCounter,
+                            stats.opened - std::min(stats.open, stats.opened)));
+  families.push_back(single("tailrace_arena_overflows_total",
+                            "Objects made on the heap because their arena was at its cap.",
+                            Kind::kCounter, stats.spilled_objects));
+  families.push_back(
+      single("tailrace_arena_faded_whole_total",
+             "Arenas that became the collector's as a whole: something of theirs was captured by "
+             "reference, or they outlived a cycle.",
+             Kind::kCounter, stats.faded_whole));
   families.push_back(bytes_family(stats));
 
   // Labels that are one after cleaning are one series.

@@ -5,6 +5,10 @@
 
 #include <string>
 
+#include "gcruntime/gc/make.h"
+#include "gcruntime/gc/mutator.h"
+#include "gcruntime/gc/vector.h"
+#include "metrics/runtime_collector.h"
 #include "metrics/test_families.h"
 
 namespace tailrace::metrics {
@@ -21,7 +25,8 @@ const gc::ArenaStats kStats{.opened = 100,
                             .handed_over = 1,
                             .block_bytes = 10 * 32768,
                             .left_blocks = 2,
-                            .hole_bytes = 40'000};
+                            .hole_bytes = 40'000,
+                            .kept_bytes = 3 * 32768};
 
 TEST(ArenaFamilies, TellWhatTheStatsSay) {
   std::vector<Family> families;
@@ -32,10 +37,27 @@ TEST(ArenaFamilies, TellWhatTheStatsSay) {
   EXPECT_EQ(series_value(families, "tailrace_arena_faded_whole_total"), 2);
   const double used = series_value(families, "tailrace_arena_bytes", {{"state", "used"}});
   const double retained = series_value(families, "tailrace_arena_bytes", {{"state", "retained"}});
-  EXPECT_EQ(retained, 40'000);
+  EXPECT_EQ(retained, 40'000 + 3 * 32768);
   EXPECT_EQ(used + retained, 10 * 32768);
   // Nothing by route before the first arena has ended.
   EXPECT_EQ(find_family(families, "tailrace_arena_escapes_total"), nullptr);
+}
+
+// What a thread keeps for its next arenas holds memory, and is used by nobody.
+TEST(ArenaFamilies, BlocksThatAThreadKeepsAreRetained) {
+  const auto bytes = [](const char* state) {
+    const std::vector<Family> families = gather(take_snapshot(nullptr));
+    return series_value(families, "tailrace_arena_bytes", {{"state", state}});
+  };
+  const gc::ThreadScope scope;
+  EXPECT_EQ(bytes("used") + bytes("retained"), 0);
+  gc::with_arena([&] {
+    gc::make<gc::Vector<std::int64_t>>()->reserve(500);
+    EXPECT_GE(bytes("used"), 32 * 1024);
+    EXPECT_EQ(bytes("retained"), 0);
+  });
+  EXPECT_EQ(bytes("used"), 0);
+  EXPECT_GE(bytes("retained"), 32 * 1024);
 }
 
 TEST(ArenaFamilies, EscapesAreToldByRoute) {
@@ -65,7 +87,7 @@ TEST(ArenaFamilies, EscapesAreToldByRoute) {
 TEST(ArenaFamilies, LevelsThatDoNotFitEachOtherStayAboveZero) {
   gc::ArenaStats stats = kStats;
   stats.open = 200;
-  stats.hole_bytes = stats.block_bytes + 1;
+  stats.hole_bytes = stats.block_bytes - 1;
   std::vector<Family> families;
   add_arena_families(families, stats, {});
   EXPECT_EQ(series_value(families, "tailrace_arena_resets_total"), 0);

@@ -36,6 +36,23 @@ struct Family {
   std::vector<Series> series;
 };
 
+// Adds a counter's or gauge's number.
+template <typename Number>
+void add(Family& family, std::vector<Label> labels, Number value) {
+  Series series;
+  series.labels = std::move(labels);
+  series.value = static_cast<double>(value);
+  family.series.push_back(std::move(series));
+}
+
+// A counter or gauge without labels.
+template <typename Number>
+Family single(std::string name, std::string help, Kind kind, Number value) {
+  Family family{std::move(name), std::move(help), kind, {}};
+  add(family, {}, value);
+  return family;
+}
+
 // What the numbers of an instrument count. Instruments hold whole units; Prometheus wants base
 // units, so nanoseconds leave as seconds.
 enum class Unit { kNone, kBytes, kNanoseconds };

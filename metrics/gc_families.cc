@@ -10,14 +10,9 @@ namespace {
 
 double seconds(std::uint64_t ns) { return static_cast<double>(ns) / 1e9; }
 
-void add_counter(std::vector<Family>& families, const char* name, const char* help, double value) {
-  Series series;
-  series.value = value;
-  families.push_back({name, help, Kind::kCounter, {std::move(series)}});
-}
-void add_counter(std::vector<Family>& families, const char* name, const char* help,
-                 std::uint64_t value) {
-  add_counter(families, name, help, static_cast<double>(value));
+template <typename Number>
+void add_counter(std::vector<Family>& families, const char* name, const char* help, Number value) {
+  families.push_back(single(name, help, Kind::kCounter, value));
 }
 
 // Bounds by powers of two, which are the counts' own: from 256 ns to 1.07 s.
@@ -69,10 +64,7 @@ Family cpu_family(const gc::CycleStats& cycles) {
                                                           {"pause", gc::GcCpu::kPause},
                                                           {"sweep", gc::GcCpu::kSweep}};
   for (const auto& [label, kind] : kKinds) {
-    Series series;
-    series.labels = {{"kind", label}};
-    series.value = seconds(cycles.cpu(kind));
-    family.series.push_back(std::move(series));
+    add(family, {{"kind", label}}, seconds(cycles.cpu(kind)));
   }
   return family;
 }
@@ -136,16 +128,13 @@ void add_gc_families(std::vector<Family>& families, const RuntimeSnapshot& snaps
   add_counter(families, "tailrace_gc_released_bytes_total",
               "Bytes of free heap memory given back to the OS.", snapshot.scavenge.released_bytes);
   if (snapshot.memory.sustainable_alloc_bytes_per_second > 0) {
-    Series series;
-    series.value = snapshot.memory.sustainable_alloc_bytes_per_second;
     families.push_back(
-        {"tailrace_gc_sustainable_alloc_bytes_per_second",
-         "What may be allocated on the heap a second so that marking, with a quarter of the "
-         "processors, ends before the heap is at its goal: (goal - live) / (live / (mark "
-         "rate of the last cycles * processors / 4)). Absent before the first cycle; +Inf "
-         "without a goal.",
-         Kind::kGauge,
-         {std::move(series)}});
+        single("tailrace_gc_sustainable_alloc_bytes_per_second",
+               "What may be allocated on the heap a second so that marking, with a quarter of the "
+               "processors, ends before the heap is at its goal: (goal - live) / (live / (mark "
+               "rate of the last cycles * processors / 4)). Absent before the first cycle; +Inf "
+               "without a goal.",
+               Kind::kGauge, snapshot.memory.sustainable_alloc_bytes_per_second));
   }
 
   if (snapshot.holds.empty()) {

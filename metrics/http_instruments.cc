@@ -116,10 +116,7 @@ Family ceiling_family(const Ceilings& ceilings) {
       Kind::kGauge,
       {}};
   for (const auto& [route, ceiling] : ceilings) {
-    Series series;
-    series.labels = {{"route", route}};
-    series.value = ceiling;
-    family.series.push_back(std::move(series));
+    add(family, {{"route", route}}, ceiling);
   }
   return family;
 }
@@ -185,20 +182,14 @@ void RouteInstruments::collect_allocation(std::span<Family> families,
       {{"route", route_}}, kAllocBoundsObjects, Unit::kNone,
       of_route.subspan(kObjects, kAllocBoundsObjects.buckets()), of_route[kObjectsSum]));
   const std::pair<const char*, std::uint64_t> kinds[] = {
-      {"arena", of_route[kArena]},
+      {"arena", of_route[kArena] + late_arena_.value()},
       {"heap", of_route[kHeap] + late_heap_.value()},
       {"large", of_route[kLarge] + late_large_.value()},
       {"malloc", of_route[kMalloc] + late_malloc_.value()}};
   for (const auto& [kind, bytes] : kinds) {
-    Series series;
-    series.labels = {{"route", route_}, {"kind", kind}};
-    series.value = static_cast<double>(bytes);
-    families[kAllocTotal].series.push_back(std::move(series));
+    add(families[kAllocTotal], {{"route", route_}, {"kind", kind}}, bytes);
   }
-  Series assist;
-  assist.labels = {{"route", route_}};
-  assist.value = static_cast<double>(assist_ns_.value()) / 1e9;
-  families[kAssist].series.push_back(std::move(assist));
+  add(families[kAssist], {{"route", route_}}, static_cast<double>(assist_ns_.value()) / 1e9);
 }
 
 std::uint64_t RouteInstruments::collect(std::span<Family> families,
@@ -220,10 +211,7 @@ std::uint64_t RouteInstruments::collect(std::span<Family> families,
         {"route", route_}, {"method", std::string(kMethods[child.method])}, {"code", child.code}};
     families[kDuration].series.push_back(histogram_series(
         labels, kDurationBoundsNs, Unit::kNanoseconds, durations, words[kDurationSum]));
-    Series total;
-    total.labels = labels;
-    total.value = static_cast<double>(families[kDuration].series.back().count);
-    families[kTotal].series.push_back(std::move(total));
+    add(families[kTotal], labels, families[kDuration].series.back().count);
     add_all(of_methods[child.method], words);
     add_all(of_route, words);
   };

@@ -22,6 +22,7 @@
 #include <utility>
 #include <vector>
 
+#include "gcruntime/heap/alloc_counts.h"
 #include "metrics/bucket_bounds.h"
 #include "metrics/capacity.h"
 #include "metrics/counter.h"
@@ -53,8 +54,8 @@ inline constexpr BucketBounds kAllocBoundsBytes = {
 inline constexpr BucketBounds kAllocBoundsObjects = {1,   2,   5,   10,   20,   50,
                                                      100, 200, 500, 1000, 5000, 20000};
 
-// One finished request. Managed bytes are arena, heap and large: slot bytes, headers and rounding
-// included. malloc_bytes stand apart.
+// One finished request. Managed bytes are arena, heap and large, headers and rounding included: on the heap a
+// slot's bytes, in an arena what the object takes of its block. malloc_bytes stand apart.
 struct RequestFacts {
   unsigned method = kUnknownMethod;  // method_index()
   unsigned status = 200;
@@ -96,12 +97,13 @@ class RouteInstruments final {
   }
   void observe(const RequestFacts& facts) noexcept { observe(facts, current_shard()); }
 
-  // What children of a request allocated after its reply: goes to the totals only.
-  void add_late(std::uint64_t heap_bytes, std::uint64_t large_bytes, std::uint64_t malloc_bytes,
-                Shard shard) noexcept {
-    late_heap_.add(heap_bytes, shard);
-    late_large_.add(large_bytes, shard);
-    late_malloc_.add(malloc_bytes, shard);
+  // What fibers of a request allocated after its reply: goes to the totals only.
+  void add_late(const gc::AllocCounts& counts, Shard shard) noexcept {
+    late_arena_.add(counts.arena_bytes, shard);
+    late_heap_.add(counts.bytes, shard);
+    late_large_.add(counts.large_bytes, shard);
+    late_malloc_.add(counts.malloc_bytes, shard);
+    assist_ns_.add(counts.assist_ns, shard);
   }
 
   std::string_view route() const noexcept { return route_; }
@@ -195,6 +197,7 @@ class RouteInstruments final {
   std::vector<std::unique_ptr<ByStatus>> tables_;
   std::vector<std::unique_ptr<Child>> children_;
 
+  Counter late_arena_;
   Counter late_heap_;
   Counter late_large_;
   Counter late_malloc_;

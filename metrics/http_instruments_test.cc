@@ -146,7 +146,13 @@ TEST(HttpInstruments, LateAllocationGoesToTheTotalsOnly) {
   HttpInstruments http(registry);
   RouteInstruments& route = http.route("/r");
   route.observe({.method = 0, .status = 200, .arena_bytes = 6, .heap_bytes = 4});
-  route.add_late(100, 200, 300, current_shard());
+  route.add_late({.bytes = 100,
+                  .objects = 1,
+                  .large_bytes = 200,
+                  .assist_ns = 2'000'000'000,
+                  .arena_bytes = 50,
+                  .malloc_bytes = 300},
+                 current_shard());
   const std::vector<Family> families = registry.gather();
   EXPECT_EQ(series_of(families, "tailrace_http_request_alloc_bytes", {{"route", "/r"}})->sum, 10);
   const auto kind = [&](const char* name) {
@@ -154,7 +160,10 @@ TEST(HttpInstruments, LateAllocationGoesToTheTotalsOnly) {
                      {{"route", "/r"}, {"kind", name}})
         ->value;
   };
-  EXPECT_EQ(kind("arena"), 6);
+  EXPECT_EQ(kind("arena"), 56);
+  EXPECT_EQ(series_of(families, "tailrace_http_request_gc_assist_seconds_total", {{"route", "/r"}})
+                ->value,
+            2);
   EXPECT_EQ(kind("heap"), 104);
   EXPECT_EQ(kind("large"), 200);
   EXPECT_EQ(kind("malloc"), 300);

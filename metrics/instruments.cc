@@ -110,10 +110,7 @@ Family Labelled<T>::collect() const {
       family.series.push_back(histogram_series(labels(values), child->bounds(), description_.unit,
                                                snapshot.buckets, snapshot.sum));
     } else {
-      Series series;
-      series.labels = labels(values);
-      series.value = to_base(static_cast<double>(child->value()), description_.unit);
-      family.series.push_back(std::move(series));
+      add(family, labels(values), to_base(static_cast<double>(child->value()), description_.unit));
     }
   }
   return family;
@@ -235,9 +232,7 @@ Registration Registry::callback(Description description, std::function<double()>
   }
   return source([name = std::move(description.name), help = std::move(description.help),
                  read = std::move(read)](std::vector<Family>& families) {
-    Series series;
-    series.value = read();
-    families.push_back({name, help, Kind::kGauge, {std::move(series)}});
+    families.push_back(single(name, help, Kind::kGauge, read()));
   });
 }
 

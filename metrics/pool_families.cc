@@ -29,16 +29,6 @@ ByName added_up(const std::vector<gc::PoolStats>& pools) {
   return sums;
 }
 
-void add_series(Family& family, const std::string& pool, const char* result, std::uint64_t value) {
-  Series series;
-  series.labels = {{"pool", pool}};
-  if (result != nullptr) {
-    series.labels.push_back({"result", result});
-  }
-  series.value = static_cast<double>(value);
-  family.series.push_back(std::move(series));
-}
-
 }  // namespace
 
 void add_pool_families(std::vector<Family>& families, const std::vector<gc::PoolStats>& pools) {
@@ -62,14 +52,14 @@ void add_pool_families(std::vector<Family>& families, const std::vector<gc::Pool
   Family items{"tailrace_pool_retained_objects", "Objects in a pool.", Kind::kGauge, {}};
   Family bytes{"tailrace_pool_retained_bytes", "Bytes of the objects in a pool.", Kind::kGauge, {}};
   for (const auto& [name, pool] : added_up(pools)) {
-    add_series(gets, name, "hit", pool.hits);
-    add_series(gets, name, "miss", pool.misses);
-    add_series(puts, name, "kept", pool.kept);
-    add_series(puts, name, "dropped_size", pool.dropped_size);
-    add_series(puts, name, "dropped_full", pool.dropped_full);
-    add_series(evicted, name, nullptr, pool.evicted);
-    add_series(items, name, nullptr, pool.items);
-    add_series(bytes, name, nullptr, pool.bytes);
+    add(gets, {{"pool", name}, {"result", "hit"}}, pool.hits);
+    add(gets, {{"pool", name}, {"result", "miss"}}, pool.misses);
+    add(puts, {{"pool", name}, {"result", "kept"}}, pool.kept);
+    add(puts, {{"pool", name}, {"result", "dropped_size"}}, pool.dropped_size);
+    add(puts, {{"pool", name}, {"result", "dropped_full"}}, pool.dropped_full);
+    add(evicted, {{"pool", name}}, pool.evicted);
+    add(items, {{"pool", name}}, pool.items);
+    add(bytes, {{"pool", name}}, pool.bytes);
   }
   for (Family* const family : {&gets, &puts, &evicted, &items, &bytes}) {
     families.push_back(std::move(*family));

@@ -18,31 +18,22 @@ namespace {
 
 class Page {
  public:
-  void gauge(const char* name, const char* help, double value) {
-    add(name, help, Kind::kGauge, value);
+  template <typename Number>
+  void gauge(const char* name, const char* help, Number value) {
+    families.push_back(single(name, help, Kind::kGauge, value));
   }
-  void gauge(const char* name, const char* help, std::uint64_t value) {
-    add(name, help, Kind::kGauge, static_cast<double>(value));
-  }
-  void counter(const char* name, const char* help, std::uint64_t value) {
-    add(name, help, Kind::kCounter, static_cast<double>(value));
+  template <typename Number>
+  void counter(const char* name, const char* help, Number value) {
+    families.push_back(single(name, help, Kind::kCounter, value));
   }
   // One series for each value of one label.
   void labelled(const char* name, const char* help, Kind kind, const char* label,
                 std::initializer_list<std::pair<const char*, std::uint64_t>> values) {
     Family family{name, help, kind, {}};
     for (const auto& [label_value, value] : values) {
-      Series series;
-      series.labels = {{label, label_value}};
-      series.value = static_cast<double>(value);
-      family.series.push_back(std::move(series));
+      add(family, {{label, label_value}}, value);
     }
     families.push_back(std::move(family));
-  }
-  void add(const char* name, const char* help, Kind kind, double value) {
-    Series series;
-    series.value = value;
-    families.push_back({name, help, kind, {std::move(series)}});
   }
 
   std::vector<Family> families;
@@ -92,10 +83,7 @@ Family gc_durations(const gc::MemStats& memory) {
 
 void add_go_base(Page& page, const RuntimeSnapshot& s) {
   Family info{"go_info", "The runtime that speaks Go's metric names.", Kind::kGauge, {}};
-  Series series;
-  series.labels = {{"version", "tailrace-" + version()}};
-  series.value = 1;
-  info.series.push_back(std::move(series));
+  add(info, {{"version", "tailrace-" + version()}}, 1);
   page.families.push_back(std::move(info));
 
   page.gauge("go_goroutines", "Fibers alive.", s.scheduler.fibers);
@@ -224,10 +212,7 @@ void add_go_sched(Page& page, const fiber::SchedulerStats& s) {
 
 void add_tailrace(Page& page, const fiber::SchedulerStats& s) {
   Family build{"tailrace_build_info", "What this program was built from.", Kind::kGauge, {}};
-  Series series;
-  series.labels = {{"version", version()}, {"compiler", "gcc " __VERSION__}};
-  series.value = 1;
-  build.series.push_back(std::move(series));
+  add(build, {{"version", version()}, {"compiler", "gcc " __VERSION__}}, 1);
   page.families.push_back(std::move(build));
 
   page.counter("tailrace_sched_switches_total", "Switches to a fiber.", s.switches);
@@ -282,8 +267,7 @@ void add_process(Page& page, const ProcessFacts& p) {
     }
   };
   if (p.cpu_seconds) {
-    page.add("process_cpu_seconds_total", "CPU time used, user and system.", Kind::kCounter,
-             *p.cpu_seconds);
+    page.counter("process_cpu_seconds_total", "CPU time used, user and system.", *p.cpu_seconds);
   }
   gauge("process_open_fds", "Open file descriptors.", p.open_fds);
   gauge("process_max_fds", "Limit of open file descriptors.", p.max_fds);

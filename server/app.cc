@@ -228,13 +228,15 @@ int App::Impl::serve_until_drained(const Config& config) {
   server.gc_settings().begin(config);
   std::fprintf(stderr, "tailrace: settings %s\n", describe(config).c_str());
   server.start_workers();
-  CgroupWatch watch(server, {.follow_procs = !config.given("max-procs"), .root = "", .log = {}});
+  EscapeWarnings escapes;
+  CgroupWatch watch(server, {.follow_procs = !config.given("max-procs"),
+                             .root = "",
+                             .log = {},
+                             .also = [&escapes] { escapes.tell(); }});
   std::optional<std::string> failure = run_start_hooks(server);
   watch.look();
   watch.warn();  // with what the hooks have made alive
   watch.start();
-  EscapeWarnings escapes(server.context());
-  escapes.start();
   if (!failure) failure = server.listen();
   if (failure) {
     complain(*failure);

@@ -98,11 +98,8 @@ class ArenaSessionTest : public testing::TestWithParam<unsigned> {
     return total(route, kind) - before;
   }
   double total(const std::string& route, const std::string& kind) {
-    const std::string wanted =
-        "\ntailrace_http_request_alloc_bytes_total{route=\"" + route + "\",kind=\"" + kind + "\"} ";
-    const std::string text = client_.get("/metrics")->body;
-    const std::size_t at = text.find(wanted);
-    return at == std::string::npos ? -1 : std::stod(text.substr(at + wanted.size()));
+    return server_.metric("tailrace_http_request_alloc_bytes_total{route=\"" + route +
+                          "\",kind=\"" + kind + "\"}");
   }
   // A reply may be read before its arena has ended.
   static void wait_for_none_open() {
@@ -172,6 +169,7 @@ TEST_P(ArenaSessionTest, PipelinedRepliesMayReferToTheirArena) {
     requests += "GET /type?type=" + std::string(20, static_cast<char>('a' + i % 26)) +
                 " HTTP/1.1\r\nHost: a\r\n\r\n";
   }
+  const std::uint64_t faded = gc::read_arena_stats().faded_objects;
   TestClient client = server_.client();
   ASSERT_TRUE(client.connect());
   ASSERT_TRUE(client.send(requests));
@@ -181,6 +179,9 @@ TEST_P(ArenaSessionTest, PipelinedRepliesMayReferToTheirArena) {
     EXPECT_EQ(answer->header("Content-Type"),
               "text/" + std::string(20, static_cast<char>('a' + i % 26)) + "; charset=utf-8");
   }
+  // Nor has any reply left its arena, which would have made its type the collector's.
+  wait_for_none_open();
+  EXPECT_EQ(gc::read_arena_stats().faded_objects, faded);
 }
 
 TEST_P(ArenaSessionTest, EndsAfterWhateverTheHandlerThrows) {
@@ -226,6 +227,8 @@ TEST_P(ArenaSessionTest, WhatIsKeptOutlivesIt) {
   const std::string text = admin.get("/debug/arenas")->body;
   EXPECT_NE(text.find("/kept/{how}"), std::string::npos) << text;
   EXPECT_EQ(admin.get("/debug/arenas?format=xml")->status, 400);
+  // Looking at the program's symbols is no work for a worker.
+  EXPECT_EQ(server_.value("tailrace_blocking_calls_total", "pool"), 2);
 }
 
 }  // namespace

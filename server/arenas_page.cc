@@ -10,6 +10,7 @@
 
 #include "gcruntime/gc/arena.h"
 #include "gcruntime/gc/escape_report.h"
+#include "gcruntime/sync/blocking_pool.h"
 #include "server/json_body.h"
 
 namespace tailrace::http {
@@ -32,13 +33,13 @@ BOOST_DESCRIBE_STRUCT(SiteView, (), (label, type, place, stores, bytes, objects,
 
 struct ArenasView {
   std::uint64_t opened, open, bytes, objects, faded_bytes, faded_objects, faded_whole,
-      spilled_objects, block_bytes, hole_bytes;
+      spilled_objects, block_bytes, hole_bytes, kept_bytes;
   std::vector<LabelView> labels;
   std::vector<SiteView> sites;
 };
 BOOST_DESCRIBE_STRUCT(ArenasView, (),
                       (opened, open, bytes, objects, faded_bytes, faded_objects, faded_whole,
-                       spilled_objects, block_bytes, hole_bytes, labels, sites))
+                       spilled_objects, block_bytes, hole_bytes, kept_bytes, labels, sites))
 
 Response as_json(const gc::ArenaStats& s, gc::EscapeReport report) {
   ArenasView view{s.opened,
@@ -51,6 +52,7 @@ Response as_json(const gc::ArenaStats& s, gc::EscapeReport report) {
                   s.spilled_objects,
                   s.block_bytes,
                   s.hole_bytes,
+                  s.kept_bytes,
                   {},
                   {}};
   for (gc::LabelEscapes& row : report.labels) {
@@ -73,10 +75,12 @@ std::string summary(const gc::ArenaStats& s) {
                 "ended\n"
                 "faded: %llu bytes in %llu objects; %llu arenas as a whole\n"
                 "beyond the cap: %llu objects\n"
-                "blocks: %llu bytes, %llu of them free between faded objects\n\n",
+                "blocks: %llu bytes; of them %llu free between faded objects, and %llu kept for "
+                "arenas to come\n\n",
                 number(s.opened), number(s.open), number(s.bytes), number(s.objects),
                 number(s.faded_bytes), number(s.faded_objects), number(s.faded_whole),
-                number(s.spilled_objects), number(s.block_bytes), number(s.hole_bytes));
+                number(s.spilled_objects), number(s.block_bytes), number(s.hole_bytes),
+                number(s.kept_bytes));
   return text;
 }
 
@@ -88,7 +92,8 @@ Response show_arenas(Request& request) {
     throw BadRequest("format must be text or json");
   }
   const gc::ArenaStats stats = gc::read_arena_stats();
-  gc::EscapeReport report = gc::escape_report();
+  // The first look at the program's symbols reads its file: no work for a worker.
+  gc::EscapeReport report = fiber::blocking([] { return gc::escape_report(); });
   if (format == "json") return as_json(stats, std::move(report));
   return Response::text(200, summary(stats) + gc::format_escape_report(report));
 }

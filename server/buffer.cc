@@ -1,4 +1,4 @@
-// Buffer memory: size classes, per-worker pools, growth.
+// Buffer memory: size classes, per-worker pools for each use, growth.
 //
 // A pool belongs to the OS thread that holds the shard of the same index (metrics/shard.h), not to
 // a worker's number: two schedulers in one process both have a worker 0. Only workers keep memory;
@@ -37,7 +37,7 @@ struct alignas(128) Pool {
   // Stacks: what was warm last is taken first. Entry class c holds kFirstBytes << c bytes.
   std::array<std::array<char*, kMostKept[0]>, kClasses> memory;
   std::array<std::uint32_t, kClasses> count;
-  // Words have one writer each (metrics::bump); buffer_pool_stats reads them from anywhere.
+  // Words have one writer each (metrics::bump) and are read from anywhere.
   metrics::Word retained_bytes;
   metrics::Word hits;
   metrics::Word misses;
@@ -46,7 +46,14 @@ struct alignas(128) Pool {
   metrics::Word dropped_full;
 };
 
-constinit std::array<Pool, metrics::kShards> pools{};
+struct Pools {
+  const char* name;
+  std::array<Pool, metrics::kShards> of_shard;
+};
+// By BufferUse.
+constinit std::array<Pools, 2> pools{{{"json_encoder", {}}, {"connection", {}}}};
+
+Pools& pools_of(BufferUse use) { return pools[static_cast<std::size_t>(use)]; }
 
 bool may_keep(metrics::Shard shard) {
   return !shard.common() && fiber::Scheduler::current_worker() >= 0;
@@ -57,9 +64,9 @@ std::size_t class_of(std::size_t capacity) {
 }
 
 // `capacity` is a pooled size, or larger than all of them. Null if there is no memory.
-char* take(std::size_t capacity) {
+char* take(BufferUse use, std::size_t capacity) {
   const metrics::Shard shard = metrics::current_shard();
-  Pool& pool = pools[shard.index()];
+  Pool& pool = pools_of(use).of_shard[shard.index()];
   if (capacity <= Buffer::kMaxPooledBytes && may_keep(shard)) {
     const std::size_t size_class = class_of(capacity);
     if (pool.count[size_class] > 0) {
@@ -78,9 +85,9 @@ char* take(std::size_t capacity) {
   return memory;
 }
 
-void give(char* memory, std::size_t capacity) {
+void give(BufferUse use, char* memory, std::size_t capacity) {
   const metrics::Shard shard = metrics::current_shard();
-  Pool& pool = pools[shard.index()];
+  Pool& pool = pools_of(use).of_shard[shard.index()];
   if (capacity > Buffer::kMaxPooledBytes) {
     metrics::bump(pool.dropped_size, 1, shard);
   } else {
@@ -108,6 +115,7 @@ std::size_t rounded_capacity(std::size_t wanted) {
 
 char* Buffer::grow(std::size_t bytes) noexcept {
   const std::size_t used = size();
+  const std::size_t old_capacity = capacity();
   if (used > kMaxBytes || bytes > kMaxBytes - used) return nullptr;
   // Consumed input in front is given up, the head room is not.
   const std::size_t front =
@@ -115,27 +123,26 @@ char* Buffer::grow(std::size_t bytes) noexcept {
   const std::size_t needed = front + used + bytes + kPaddingBytes;
   // Moving down pays when it frees at least as much as it copies; else a trickle of small consumes
   // would copy the same bytes again and again.
-  if (needed <= capacity_ && begin_ - front >= used) {
+  if (needed <= old_capacity && begin_ - front >= used) {
     std::memmove(memory_ + front, memory_ + begin_, used);
   } else {
     const std::size_t capacity =
-        rounded_capacity(std::min(std::max(needed, std::size_t{2} * capacity_), kMaxMemoryBytes));
+        rounded_capacity(std::min(std::max(needed, 2 * old_capacity), kMaxMemoryBytes));
     char* larger = nullptr;
-    if (capacity_ > kMaxPooledBytes && begin_ == front) {
+    if (old_capacity > kMaxPooledBytes && begin_ == front) {
       // Large blocks grow by remapping their pages instead of copying.
       larger = static_cast<char*>(std::realloc(memory_, capacity));
       if (larger == nullptr) return nullptr;
       gc::count_malloc(capacity);
     } else {
-      larger = take(capacity);
+      larger = take(use_, capacity);
       if (larger == nullptr) return nullptr;
       if (memory_ != nullptr) {
         std::memcpy(larger + front, memory_ + begin_, used);
-        give(memory_, capacity_);
+        give(use_, memory_, old_capacity);
       }
     }
     memory_ = larger;
-    capacity_ = static_cast<std::uint32_t>(capacity);
     limit_ = static_cast<std::uint32_t>(capacity - kPaddingBytes);
   }
   begin_ = static_cast<std::uint32_t>(front);
@@ -144,42 +151,37 @@ char* Buffer::grow(std::size_t bytes) noexcept {
 }
 
 void Buffer::release() noexcept {
-  give(memory_, capacity_);
+  give(use_, memory_, capacity());
   memory_ = nullptr;
-  begin_ = end_ = limit_ = capacity_ = 0;
+  begin_ = end_ = limit_ = 0;
 }
 
-BufferPoolStats buffer_pool_stats() noexcept {
-  BufferPoolStats stats;
-  for (const Pool& pool : pools) {
+namespace {
+
+gc::PoolStats read(const void* of) {
+  const Pools& all = *static_cast<const Pools*>(of);
+  gc::PoolStats stats;
+  for (const Pool& pool : all.of_shard) {
     // Relaxed: statistics.
     stats.hits += pool.hits.load(std::memory_order_relaxed);
     stats.misses += pool.misses.load(std::memory_order_relaxed);
     stats.kept += pool.kept.load(std::memory_order_relaxed);
     stats.dropped_size += pool.dropped_size.load(std::memory_order_relaxed);
     stats.dropped_full += pool.dropped_full.load(std::memory_order_relaxed);
-    stats.retained_bytes += pool.retained_bytes.load(std::memory_order_relaxed);
+    stats.bytes += pool.retained_bytes.load(std::memory_order_relaxed);
   }
+  stats.name = all.name;
+  // Counts that go on while they are read: a difference may be below zero.
+  stats.items = stats.kept - std::min(stats.hits, stats.kept);
+  stats.in_use = stats.gets() - std::min(stats.puts(), stats.gets());
   return stats;
 }
 
-namespace {
-
-gc::PoolStats read_listed(const void*) {
-  const BufferPoolStats sums = buffer_pool_stats();
-  gc::PoolStats stats;
-  stats.hits = sums.hits;
-  stats.misses = sums.misses;
-  stats.kept = sums.kept;
-  stats.dropped_size = sums.dropped_size;
-  stats.dropped_full = sums.dropped_full;
-  stats.items = sums.kept - std::min(sums.hits, sums.kept);  // a hit takes what was kept
-  stats.bytes = sums.retained_bytes;
-  return stats;
-}
-
-// tailrace_pool_*{pool="json_encoder"}: what an encoder writes into is what is pooled of it.
-const gc::PoolListing listing("json_encoder", nullptr, &read_listed, nullptr);
+const gc::PoolListing encoder_listing(pools[0].name, &pools[0], &read, nullptr);
+const gc::PoolListing connection_listing(pools[1].name, &pools[1], &read, nullptr);
 
 }  // namespace
+
+gc::PoolStats buffer_pool_stats(BufferUse use) noexcept { return read(&pools_of(use)); }
+
 }  // namespace tailrace::http

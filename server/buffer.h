@@ -3,8 +3,9 @@
 // managed memory.
 //
 // Movable, owned by one fiber at a time; returns its memory to the pool of the worker that destroys
-// it. Memory of more than kMaxPooledBytes is freed instead of pooled; a worker's pool holds at most
-// kMaxPoolBytes. Growth doubles and is bounded by kMaxBytes: append() beyond it returns false.
+// it. Memory of more than kMaxPooledBytes is freed instead of pooled; a worker has a pool for each use,
+// which holds at most kMaxPoolBytes. Growth doubles and is bounded by kMaxBytes: append() beyond it
+// returns false.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +14,15 @@
 #include <string_view>
 #include <utility>
 
+#include "gcruntime/pool/pool_stats.h"
+
 namespace tailrace::http {
+
+// What a buffer is for. Pools are listed by it (gcruntime/pool/pool_stats.h).
+enum class BufferUse : std::uint32_t {
+  kEncoder,     // "json_encoder": what replies are written into
+  kConnection,  // "connection": input, and replies that wait to be sent together
+};
 
 class Buffer {
  public:
@@ -21,10 +30,11 @@ class Buffer {
   static constexpr std::size_t kPaddingBytes = 64;       // readable behind the end, for simdjson
   static constexpr std::size_t kFirstBytes = 16 * 1024;  // of memory; pooled sizes: 16, 32, 64 KiB
   static constexpr std::size_t kMaxPooledBytes = 64 * 1024;
-  static constexpr std::size_t kMaxPoolBytes = 4 * 1024 * 1024;
+  static constexpr std::size_t kMaxPoolBytes = 2 * 1024 * 1024;
   static constexpr std::size_t kMaxBytes = std::size_t{1} << 30;
 
   Buffer() noexcept = default;  // no memory until the first reserve
+  explicit Buffer(BufferUse use) noexcept : use_(use) {}
   Buffer(Buffer&& other) noexcept { swap(other); }
   Buffer& operator=(Buffer&& other) noexcept {
     Buffer moved(std::move(other));
@@ -75,29 +85,23 @@ class Buffer {
     std::swap(begin_, other.begin_);
     std::swap(end_, other.end_);
     std::swap(limit_, other.limit_);
-    std::swap(capacity_, other.capacity_);
+    std::swap(use_, other.use_);
   }
 
  private:
   char* grow(std::size_t bytes) noexcept;
   void release() noexcept;
+  // Of memory_.
+  std::size_t capacity() const noexcept { return memory_ == nullptr ? 0 : limit_ + kPaddingBytes; }
 
   char* memory_ = nullptr;
   std::uint32_t begin_ = 0;
   std::uint32_t end_ = 0;
-  std::uint32_t limit_ = 0;     // capacity_ less the padding
-  std::uint32_t capacity_ = 0;  // of memory_
+  std::uint32_t limit_ = 0;  // where the padding begins
+  BufferUse use_ = BufferUse::kEncoder;
 };
 
-// Sums over all workers since start; listed as pool "json_encoder" (gcruntime/pool/pool_stats.h).
-struct BufferPoolStats {
-  std::uint64_t hits = 0;
-  std::uint64_t misses = 0;
-  std::uint64_t kept = 0;
-  std::uint64_t dropped_size = 0;
-  std::uint64_t dropped_full = 0;
-  std::uint64_t retained_bytes = 0;
-};
-BufferPoolStats buffer_pool_stats() noexcept;
+// Sums over all workers since start.
+gc::PoolStats buffer_pool_stats(BufferUse use) noexcept;
 
 }  // namespace tailrace::http

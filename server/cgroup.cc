@@ -33,8 +33,8 @@ bool lists(const std::string& list, std::string_view controller) {
   return false;
 }
 
-// The files of one read. What is not there is empty; the first one that is there and cannot be read is
-// remembered.
+// The files of one read. What is not there, or is not ours to read, is empty; the first one that cannot be
+// read for now is remembered.
 class Files {
  public:
   std::string whole(const std::string& path) {
@@ -69,8 +69,13 @@ class Files {
   // mountinfo is the longest, with a line for each mount.
   static constexpr std::size_t kMostBytes = std::size_t{16} << 20;
 
+  // What passes again. All else (no permission above all) lasts: waiting for such a file would mean to follow
+  // no limit at all.
+  static bool passes(int error) {
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == EIO;
+  }
   void note(const std::string& path) {
-    if (errno == ENOENT || errno == ENOTDIR || error_) return;
+    if (error_ || !passes(errno)) return;
     error_ = path + ": " + std::strerror(errno);
   }
 

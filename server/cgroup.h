@@ -3,9 +3,9 @@
 //
 // In a container /proc/self/cgroup names a path of the host that does not exist below the mount:
 // then the mount's root is ours. Limits of the groups above hold too, so the smallest on the way up
-// counts. What is missing or malformed limits nothing: a limit that was guessed would cost more. What is
-// there and cannot be read (no descriptor is left, say) is not known, which is another thing: then the read
-// fails as a whole, and whoever follows the limits keeps those that he has.
+// counts. What is missing, malformed or not ours to read limits nothing: a limit that was guessed would cost
+// more. What cannot be read for now (no descriptor is left, say) is not known, which is another thing: then
+// the read fails as a whole, and whoever follows the limits keeps those that he has.
 //
 // memory.high counts as memory.max does: beyond it the kernel slows the group down until it has given
 // memory back, so a service must stay below whichever is the smaller.

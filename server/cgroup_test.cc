@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <sched.h>
+#include <sys/fsuid.h>
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
@@ -262,27 +263,55 @@ TEST_F(CgroupTest, WhatCannotBeReadIsNotTakenForNoLimit) {
     fails(reader, "/proc/self/cgroup");
   }
   EXPECT_EQ(read(reader).memory_bytes, 1000u);
-  // A directory can be opened and not be read.
+  // It can be opened, and its first byte is no memory: EIO.
+  const auto spoil = [&](const char* file) {
+    std::filesystem::remove(root_ + file);
+    std::filesystem::create_symlink("/proc/self/mem", root_ + file);
+  };
   for (const char* file :
        {"/sys/fs/cgroup/a/cpu.max", "/sys/fs/cgroup/a/memory.max", "/sys/fs/cgroup/memory.high",
         "/v1/a/memory.limit_in_bytes", "/v1/memory.stat", "/proc/self/cgroup"}) {
-    const std::string path = root_ + file;
-    std::filesystem::remove(path);
-    std::filesystem::create_directory(path);
+    spoil(file);
     fails(reader, file);
-    std::filesystem::remove(path);
+    std::filesystem::remove(root_ + file);
     write_group("/a");
     EXPECT_EQ(read(reader).memory_bytes, 1000u) << file;
   }
   // Nor are the groups lost that are to be found anew.
   write_group("/b");
   std::filesystem::rename(root_ + "/proc/self/mountinfo", root_ + "/mountinfo");
-  std::filesystem::create_directory(root_ + "/proc/self/mountinfo");
+  spoil("/proc/self/mountinfo");
   fails(reader, "/proc/self/mountinfo");
   std::filesystem::remove(root_ + "/proc/self/mountinfo");
   std::filesystem::rename(root_ + "/mountinfo", root_ + "/proc/self/mountinfo");
   write("/sys/fs/cgroup/b/memory.max", "500\n");
   EXPECT_EQ(read(reader).memory_bytes, 500u);
+}
+
+// As uid 65532 in a container sees it: what it may not read is no reason to follow nothing.
+TEST_F(CgroupTest, WhatIsNotOursToReadLimitsNothing) {
+  write("/proc/self/cgroup", "3:memory:/a\n0::/a\n");
+  write("/proc/self/mountinfo",
+        std::string(kV2Mount) + "31 20 0:27 / /v1 rw - cgroup cgroup rw,memory\n");
+  write("/sys/fs/cgroup/a/cpu.max", "150000 100000\n");
+  write("/sys/fs/cgroup/a/memory.max", "1000\n");
+  write("/sys/fs/cgroup/a/memory.high", "500\n");
+  write("/v1/a/memory.limit_in_bytes", "200\n");
+  using std::filesystem::perms;
+  std::filesystem::permissions(root_, perms::all);
+  std::filesystem::permissions(root_ + "/sys/fs/cgroup/a/memory.high", perms::none);
+  std::filesystem::permissions(root_ + "/v1", perms::none);
+  // The superuser may read all; without his name on files this thread may not. Others have no other name.
+  const int before = ::setfsuid(65532);
+  CgroupLimits limits;
+  const std::optional<std::string> error = CgroupReader(root_).read(limits);
+  ::setfsuid(static_cast<uid_t>(before));
+  std::filesystem::permissions(root_ + "/v1", perms::all);
+  EXPECT_EQ(error, std::nullopt);
+  EXPECT_EQ(limits, (CgroupLimits{.cpus = 1.5, .memory_bytes = 1000}));
+  // Nor is it with what can never be read.
+  std::filesystem::create_directory(root_ + "/sys/fs/cgroup/memory.max");
+  EXPECT_EQ(read().cpus, 1.5);
 }
 
 TEST(SoftLimit, IsNineTenthsWithoutOverflow) {

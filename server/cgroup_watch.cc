@@ -34,6 +34,11 @@ CgroupWatch::CgroupWatch(Server& server, Options options)
 }
 
 void CgroupWatch::look() {
+  follow();
+  if (options_.also) options_.also();
+}
+
+void CgroupWatch::follow() {
   CgroupLimits limits;
   const std::optional<std::string> error = reader_.read(limits);
   const bool news = error.has_value() != unreadable_;

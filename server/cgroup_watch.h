@@ -3,7 +3,8 @@
 //
 // A timer on the listeners' thread reads some small files every five seconds. What it finds goes to the
 // scheduler and the collector unless somebody has given a number; while the files cannot be read all stays
-// as it is. The warnings need figures of the heap, so they are made on a fiber.
+// as it is. The warnings need figures of the heap, so they are made on a fiber. Who else has something to say
+// now and then says it at the same times.
 #pragma once
 
 #include <atomic>
@@ -26,6 +27,8 @@ class CgroupWatch {
     std::string root = "";     // for tests: see CgroupReader
     // Takes a line without its end, on either thread; null: stderr.
     std::function<void(const std::string&)> log;
+    // Called at the end of each look; null: nothing.
+    std::function<void()> also{};
   };
 
   // After the workers have started; it outlives them.
@@ -33,7 +36,7 @@ class CgroupWatch {
   CgroupWatch(const CgroupWatch&) = delete;
   CgroupWatch& operator=(const CgroupWatch&) = delete;
 
-  // Reads and applies; on the listeners' thread or before that runs.
+  // Reads and applies, and what else there is; on the listeners' thread or before that runs.
   void look();
   // On a fiber, or a thread that is in no native scope; never two at once.
   void warn();
@@ -44,6 +47,7 @@ class CgroupWatch {
   struct Check : fiber::Job {
     CgroupWatch* watch = nullptr;
   };
+  void follow();
   void wait();
   void log(const std::string& line) const;
 

@@ -188,6 +188,19 @@ TEST_F(CgroupWatchTest, TheNumberOfWorkersFollowsTheQuota) {
   }
 }
 
+TEST_F(CgroupWatchTest, WhateverTheFilesSayTheRestIsDone) {
+  TestServer server(2);
+  int calls = 0;
+  CgroupWatch::Options options = this->options();
+  options.also = [&calls] { ++calls; };
+  CgroupWatch watch(server.server(), std::move(options));
+  watch.look();
+  EXPECT_EQ(calls, 1);
+  const base::NoDescriptors none;
+  watch.look();
+  EXPECT_EQ(calls, 2);
+}
+
 TEST_F(CgroupWatchTest, AGivenNumberOfWorkersStays) {
   TestServer server(2);
   CgroupWatch watch(server.server(), options(/*follow_procs=*/false));

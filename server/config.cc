@@ -57,6 +57,14 @@ std::optional<std::string> apply_duration(const std::string& text, std::int64_t 
   return std::nullopt;
 }
 
+// Flags and YAML say true or false, environments 1 or 0 too.
+std::optional<std::string> apply_switch(const std::string& text, bool& to) {
+  const bool on = text == "true" || text == "1";
+  if (!on && text != "false" && text != "0") return "expected true, false, 1 or 0";
+  to = on;
+  return std::nullopt;
+}
+
 std::vector<std::string> split(const std::string& text) {
   std::vector<std::string> parts;
   std::size_t begin = 0;
@@ -195,10 +203,8 @@ const std::vector<Setting>& table() {
       {{"explain-escapes", "",
         "print at the end what has escaped from requests' arenas, and where"},
        {"TAILRACE_EXPLAIN_ESCAPES"},
-       [](Config& config, const std::string& text) -> std::optional<std::string> {
-         if (text != "true" && text != "false") return "expected true or false";
-         config.explain_escapes = text == "true";
-         return std::nullopt;
+       [](Config& config, const std::string& text) {
+         return apply_switch(text, config.explain_escapes);
        }},
       {{"access-log", "off|errors|all",
         "JSON lines on stderr; errors: status >= 500, or over 1 s [errors]"},

@@ -169,8 +169,21 @@ TEST(Config, ArenasHaveACapAndMayBeExplained) {
   EXPECT_NE(describe(config).find("limits.arena_bytes=1MiB"), std::string::npos);
   EXPECT_NE(describe(config).find("explain-escapes=true"), std::string::npos);
   EXPECT_NE(error_of({{}, {}, {{"limits.arena_bytes", "1KiB"}}}).find("32KiB"), std::string::npos);
-  EXPECT_NE(error_of({{}, {{"TAILRACE_EXPLAIN_ESCAPES", "1"}}, {}}).find("true or false"),
-            std::string::npos);
+}
+
+TEST(Config, SwitchesAreTrueOrFalseOneOrZero) {
+  for (const auto& [text, on] :
+       {std::pair("1", true), {"true", true}, {"0", false}, {"false", false}}) {
+    Config config;
+    config.explain_escapes = !on;
+    EXPECT_FALSE(read({{}, {{"TAILRACE_EXPLAIN_ESCAPES", text}}, {}}, config)) << text;
+    EXPECT_EQ(config.explain_escapes, on) << text;
+  }
+  for (const char* bad : {"2", "yes", "TRUE", "on"}) {
+    EXPECT_EQ(
+        error_of({{}, {{"TAILRACE_EXPLAIN_ESCAPES", bad}}, {}}),
+        "TAILRACE_EXPLAIN_ESCAPES: expected true, false, 1 or 0, not \"" + std::string(bad) + "\"");
+  }
 }
 
 TEST(Config, ReadsYaml) {

@@ -3,7 +3,6 @@
 
 #include <array>
 #include <atomic>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <utility>
@@ -12,8 +11,6 @@
 
 namespace tailrace::http {
 namespace {
-
-constexpr std::chrono::seconds kEvery{1};
 
 // A free one has no label. More routes at once than slots: the rest comes with its next alarm.
 struct Slot {
@@ -39,10 +36,7 @@ void note(const char* label, double share) {
 
 }  // namespace
 
-EscapeWarnings::EscapeWarnings(boost::asio::io_context& context, Log log)
-    : timer_(context), log_(std::move(log)) {
-  gc::set_escape_alarm(&note);
-}
+EscapeWarnings::EscapeWarnings(Log log) : log_(std::move(log)) { gc::set_escape_alarm(&note); }
 
 EscapeWarnings::~EscapeWarnings() { gc::set_escape_alarm(nullptr); }
 
@@ -64,15 +58,6 @@ void EscapeWarnings::tell() {
       std::fprintf(stderr, "tailrace: %s\n", line.c_str());
     }
   }
-}
-
-void EscapeWarnings::start() {
-  timer_.expires_after(kEvery);
-  timer_.async_wait([this](const boost::system::error_code& error) {
-    if (error) return;
-    tell();
-    start();
-  });
 }
 
 }  // namespace tailrace::http

@@ -1,12 +1,11 @@
 // A line in the log when a route's arenas lose more than a quarter of what they allocate to the collector.
 //
 // The runtime's alarm (gc/escape_report.h) comes on the thread whose arena has ended, a worker mostly, which
-// must not wait for a log: it leaves the route's label in one of a few slots, and a timer on the listeners'
-// thread writes the lines. One at a time in a process: the alarm has no other owner.
+// must not wait for a log: it leaves the route's label in one of a few slots, and whoever looks after the
+// service now and then (CgroupWatch) has the lines written. One at a time in a process: the alarm has no other
+// owner.
 #pragma once
 
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <functional>
 #include <string>
 
@@ -17,18 +16,15 @@ class EscapeWarnings {
   using Log = std::function<void(const std::string& line)>;  // without its end
 
   // Listens from now on. `log` null: stderr.
-  explicit EscapeWarnings(boost::asio::io_context& context, Log log = {});
+  explicit EscapeWarnings(Log log = {});
   ~EscapeWarnings();
   EscapeWarnings(const EscapeWarnings&) = delete;
   EscapeWarnings& operator=(const EscapeWarnings&) = delete;
 
   // Writes what has come since; one thread at a time.
   void tell();
-  // The same every second, until the context ends.
-  void start();
 
  private:
-  boost::asio::steady_timer timer_;
   const Log log_;
 };
 

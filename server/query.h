@@ -36,7 +36,7 @@ class Query {
   bool add(std::string_view name, std::string_view value);
 
   std::string_view text_;
-  Buffer decoded_;
+  Buffer decoded_{BufferUse::kConnection};
   const char* base_ = nullptr;
   bool parsed_ = false;
   Result result_ = Result::kOk;

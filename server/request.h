@@ -14,6 +14,7 @@
 #include <type_traits>
 
 #include "gcruntime/fiber/fiber.h"
+#include "gcruntime/fiber/spawn_account.h"
 #include "gcruntime/gc/mem_stats.h"
 #include "server/buffer.h"
 #include "server/error.h"
@@ -65,8 +66,12 @@ class Request {
   // Contiguous, followed by at least 64 readable bytes.
   std::string_view body() const noexcept { return body_; }
   std::string_view request_id() const noexcept { return {request_id_, request_id_bytes_}; }
-  // What this request has allocated so far.
-  gc::AllocCounts alloc() const noexcept { return fiber::alloc_counts() - alloc_at_start_; }
+  // What this request has allocated so far, and those of the fibers that it has spawned which have ended (or
+  // said done() to a WaitGroup).
+  gc::AllocCounts alloc() const noexcept {
+    const gc::AllocCounts own = own_alloc();
+    return spawned_ == nullptr || spawned_->empty() ? own : own + spawned_->settled();
+  }
   int peer_socket() const noexcept { return fd_; }
 
   // A parameter of the route's pattern. A segment that is no T makes the path unknown: 404. A name
@@ -97,6 +102,12 @@ class Request {
  private:
   friend class Session;
 
+  gc::AllocCounts own_alloc() const noexcept { return fiber::alloc_counts() - alloc_at_start_; }
+  // alloc() for the last time: what its fibers allocate from now on is late.
+  gc::AllocCounts close_alloc() const noexcept {
+    const bool spawned = spawned_ != nullptr && spawned_->close();
+    return spawned ? own_alloc() + spawned_->settled() : own_alloc();
+  }
   // The buffer may have moved since the route was matched.
   void settle(const char* old_base) noexcept;
   std::string_view param_text(std::string_view name) const;
@@ -108,11 +119,12 @@ class Request {
   const Route* route_ = nullptr;
   std::string_view body_;
   gc::AllocCounts alloc_at_start_;
+  fiber::SpawnAccount* spawned_ = nullptr;  // while the handler runs
   int fd_ = -1;
   std::uint8_t request_id_bytes_ = 0;
   char request_id_[kMaxRequestIdBytes];
   PathParams params_;
-  Buffer decoded_path_;  // no memory unless the path was escaped
+  Buffer decoded_path_{BufferUse::kConnection};  // no memory unless the path was escaped
   Query query_;
 };
 

@@ -9,6 +9,7 @@
 
 #include "gcruntime/fiber/fiber.h"
 #include "gcruntime/fiber/scheduler.h"
+#include "gcruntime/fiber/spawn_account.h"
 #include "gcruntime/gc/arena.h"
 #include "gcruntime/gc/memory_limit.h"
 #include "gcruntime/gc/memory_wait.h"
@@ -192,7 +193,19 @@ bool Session::refuse_body(int status, const char* message) {
   return false;
 }
 
+metrics::RouteInstruments& Session::instruments_of(const Route* route) noexcept {
+  return route != nullptr ? *route->instruments : service_.unmatched();
+}
+
 bool Session::exchange(Request& request, const Router::Match& match, bool received) {
+  // Fibers may outlive the request, not the server with its instruments.
+  fiber::SpawnAccount spawned(
+      [](void* instruments, const gc::AllocCounts& counts) noexcept {
+        static_cast<metrics::RouteInstruments*>(instruments)
+            ->add_late(counts, metrics::current_shard());
+      },
+      &instruments_of(match.route));
+  request.spawned_ = &spawned;
   return deliver(request,
                  received ? respond(request, match) : error(refusal_.status, refusal_.message));
 }
@@ -341,7 +354,7 @@ bool Session::send_all(std::string_view text) {
 
 void Session::account(const Request& request, int status, std::size_t response_bytes) {
   const std::int64_t now_ns = os::now_ns();
-  const gc::AllocCounts allocated = request.alloc();
+  const gc::AllocCounts allocated = request.close_alloc();
   metrics::RequestFacts facts;
   facts.method = metrics_method(head_.method);
   facts.status = static_cast<unsigned>(status);
@@ -355,9 +368,7 @@ void Session::account(const Request& request, int status, std::size_t response_b
   facts.malloc_bytes = allocated.malloc_bytes;
   facts.assist_ns = allocated.assist_ns;
   const Route* const route = request.route_;
-  metrics::RouteInstruments& instruments =
-      route != nullptr ? *route->instruments : service_.unmatched();
-  instruments.observe(facts);
+  instruments_of(route).observe(facts);
   started_ns_ = now_ns;
   if (shared_.access_log.wants(status, facts.duration_ns)) [[unlikely]] {
     const unsigned worker = static_cast<unsigned>(fiber::Scheduler::current_worker());

@@ -61,6 +61,7 @@ class Session {
   bool refuse_body(int status, const char* message);
   // A frame of its own: what lies above an arena's is looked through when it ends.
   TAILRACE_NOINLINE bool exchange(Request& request, const Router::Match& match, bool received);
+  metrics::RouteInstruments& instruments_of(const Route* route) noexcept;
   Response respond(Request& request, const Router::Match& match);
   Response call_handler(const Route& route, Request& request);
   bool deliver(const Request& request, Response response);
@@ -75,8 +76,8 @@ class Session {
   Connection& connection_;
   Service& service_;
   Shared& shared_;
-  Buffer in_;
-  Buffer out_;                   // replies to pipelined requests, not sent yet
+  Buffer in_{BufferUse::kConnection};
+  Buffer out_{BufferUse::kConnection};  // replies to pipelined requests, not sent yet
   std::int64_t started_ns_ = 0;  // of the request; the end of the last one if its bytes were there
   std::size_t message_bytes_ = 0;  // of in_: the head, then the whole message
   std::string_view body_;

@@ -75,7 +75,7 @@ bool Session::fill() {
 // The head must come to lie in one piece without moving while it is parsed.
 void Session::make_room_for_head() {
   if (in_.room() + in_.size() >= shared_.limits.header_bytes) return;
-  Buffer roomier;
+  Buffer roomier(BufferUse::kConnection);
   if (roomier.reserve(shared_.limits.header_bytes) != nullptr && roomier.append(in_.view())) {
     in_ = std::move(roomier);
   }

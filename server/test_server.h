@@ -102,6 +102,13 @@ class TestServer {
     }
     return sum;
   }
+  // As /metrics shows it: `series` is its name with all its labels. -1: there is none.
+  double metric(const std::string& series) const {
+    const std::string wanted = "\n" + series + " ";
+    const std::string text = client().get("/metrics")->body;
+    const std::size_t at = text.find(wanted);
+    return at == std::string::npos ? -1 : std::stod(text.substr(at + wanted.size()));
+  }
   // What the access log has written so far.
   std::string log() const {
     ::fcntl(log_ends_[0], F_SETFL, O_NONBLOCK);

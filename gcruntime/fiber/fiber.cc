@@ -3,6 +3,7 @@
 #include "gcruntime/base/check.h"
 #include "gcruntime/fiber/join.h"
 #include "gcruntime/fiber/scheduler_impl.h"
+#include "gcruntime/fiber/spawn_account.h"
 #include "gcruntime/fiber/switch.h"
 #include "gcruntime/fiber/timed_wait.h"
 #include "gcruntime/gc/arena_record.h"
@@ -46,7 +47,10 @@ Scheduler& current_scheduler() {
 JoinHandle spawn(Scheduler& scheduler, const SpawnOptions& options, const Closure& closure,
                  void* source) {
   Scheduler::Impl& impl = *scheduler.impl_;
-  auto* control = new JoinControl;  // may throw: before anything is counted
+  auto join = std::make_unique<JoinControl>();  // both may throw: before anything is counted
+  Fiber* const self = current();
+  Bill* const bill = bill_for_spawn(self);
+  JoinControl* const control = join.release();
   const unsigned size_class =
       options.stack_bytes == 0 ? impl.default_class : StackPool::class_of(options.stack_bytes);
   Fiber* fiber = nullptr;
@@ -73,6 +77,7 @@ JoinHandle spawn(Scheduler& scheduler, const SpawnOptions& options, const Closur
   fiber->closure = &closure;
   fiber->payload = reinterpret_cast<void*>(payload);
   fiber->control = control;
+  fiber->bill = bill;
   // [fiber.list] Scanned from before the captures move: they may leave their old place by it.
   // Relaxed: the record is kReady already, and a scan is right with the old value until the move.
   fiber->saved_sp.store(fiber->payload, std::memory_order_relaxed);
@@ -92,7 +97,7 @@ JoinHandle spawn(Scheduler& scheduler, const SpawnOptions& options, const Closur
                    "give it a move that does not throw");
   }
   gc::barrier_after_write(fiber->payload, closure.bytes);
-  if (Fiber* self = current()) note_lent_frames(self, fiber->payload, closure.bytes);
+  if (self != nullptr) note_lent_frames(self, fiber->payload, closure.bytes);
   prepare_fiber(fiber, options.name);
   // The move is user code: the worker is looked up again.
   impl.submit(entry_of(fiber));

@@ -34,6 +34,10 @@ struct AllocationBounds;
 namespace tailrace::fiber {
 
 class JoinControl;
+class SpawnAccount;
+namespace internal {
+struct Bill;
+}
 
 // [fiber.trim] What the trimmer knows of a stack at rest (parked or idle); see stack_trimmer.h.
 enum class Rest : std::uint32_t {
@@ -85,6 +89,11 @@ class alignas(64) Fiber {
 
   // What holds for its waits at the memory limit; its own scopes write it.
   const gc::AllocationBounds* allocation_bounds = nullptr;
+
+  // [fiber.account] Who is charged for what it spawns; its own scopes write it.
+  SpawnAccount* account = nullptr;
+  // And for itself, as one that was spawned; null: nobody.
+  internal::Bill* bill = nullptr;
 
   // --- The task. Constant while the fiber lives. ---
   Job* job = nullptr;  // null: a spawned closure

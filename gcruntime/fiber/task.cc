@@ -5,6 +5,7 @@
 #include <exception>
 
 #include "gcruntime/base/annotations.h"
+#include "gcruntime/fiber/spawn_account.h"
 
 namespace tailrace::fiber {
 namespace {
@@ -32,6 +33,7 @@ TAILRACE_NOINLINE void run_task(Fiber* self) noexcept {
       self->job->run(self->job);
     } else {
       self->closure->run_and_destroy(self->payload);
+      if (self->bill != nullptr) internal::end_bill(self);
     }
   } catch (const std::exception& exception) {
     die(self, exception.what());

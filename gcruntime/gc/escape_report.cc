@@ -99,15 +99,17 @@ std::vector<LabelEscapes> label_escapes() {
     labels.push_back({text_of(label), sums.arenas, sums.bytes, sums.objects, sums.faded_bytes,
                       sums.faded_objects});
   }
-  std::sort(labels.begin(), labels.end(), [](const LabelEscapes& a, const LabelEscapes& b) {
-    return std::tie(b.faded_bytes, b.bytes, a.label) < std::tie(a.faded_bytes, a.bytes, b.label);
-  });
   return labels;
 }
 
 EscapeReport escape_report() {
   EscapeReport report;
   report.labels = label_escapes();
+  std::sort(report.labels.begin(), report.labels.end(),
+            [](const LabelEscapes& a, const LabelEscapes& b) {
+              return std::tie(b.faded_bytes, b.bytes, a.label) <
+                     std::tie(a.faded_bytes, a.bytes, b.label);
+            });
   std::array<std::uint64_t, internal::EscapeLabels::kMost + 1> label_bytes{};
   for (unsigned label = 0; label <= counts.labels.count(); ++label) {
     label_bytes[label] = counts.sums(label).bytes;

@@ -44,7 +44,7 @@ struct EscapeReport {
   std::vector<SiteEscapes> sites;
 };
 EscapeReport escape_report();
-// Its labels alone, which cost no look at the program's symbols.
+// Its labels alone, in no order; they cost no look at the program's symbols.
 std::vector<LabelEscapes> label_escapes();
 // Two tables, one line a row; ends with a line break.
 std::string format_escape_report(const EscapeReport& report = escape_report());

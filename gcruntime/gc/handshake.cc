@@ -71,7 +71,7 @@ void World::act(Mutator& self) noexcept {
   if (asked_.return_spans) {
     heap::return_cache(self.cache);
     // [arena.cache] Half of what a burst left goes with each cycle.
-    internal::trim_arena_blocks(self, self.arena_block_count / 2);
+    internal::trim_arena_blocks(self, self.arena_counts.kept_blocks / 2);
     self.cache.generation = asked_.generation;
     self.cache.flushed_bytes = all_bytes(self.cache.counts);
   }

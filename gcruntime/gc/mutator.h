@@ -63,7 +63,6 @@ class Mutator {
   ArenaCounts arena_counts;
   // For its next arenas: the own thread's, in sections, and the collector's while it is stopped or claimed.
   heap::ArenaBlock* arena_blocks = nullptr;
-  std::uint32_t arena_block_count = 0;
   Arena* spare_arena = nullptr;
   // Relaxed: only the own thread makes it so; elsewhere a moment's reading.
   bool in_native_scope() const noexcept {

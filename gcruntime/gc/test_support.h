@@ -131,6 +131,15 @@ inline void poll_without_stop_signals() {
 inline void join(std::thread& thread) {
   native([&] { thread.join(); });
 }
+// Runs f on an attached thread whose stack is gone afterwards: no stale word of it keeps anything.
+template <typename F>
+void on_own_thread(F&& f) {
+  std::thread thread([&f] {
+    const ThreadScope scope;
+    f();
+  });
+  join(thread);
+}
 
 // The header of a small scanned object. By way of a number: compilers know that no T stands before a T.
 inline std::uint64_t* header_of(const void* object) {

@@ -76,22 +76,19 @@ class PoolRest {
 }  // namespace internal
 
 template <typename T, typename Policy = PoolPolicy<T>>
-class BoundedPool {
-  using Core = internal::PoolCore<T, Policy>;
+class BoundedPool : public internal::PoolFront<BoundedPool<T, Policy>, T, Policy> {
+  using Front = internal::PoolFront<BoundedPool, T, Policy>;
+  using Core = typename Front::Core;
   using Count = internal::PoolCount;
+  using Front::core_;
 
  public:
-  using value_type = T;
-  static constexpr bool kManaged = Policy::kManaged;
   static constexpr std::size_t kMaxCapacity = std::size_t{1} << 20;
 
   BoundedPool(const char* name, std::size_t capacity)
       : BoundedPool(PoolOptions{.name = name}, capacity) {}
   BoundedPool(const PoolOptions& options, std::size_t capacity)
-      : core_(options, 1),
-        rest_(checked(capacity)),
-        capacity_(capacity),
-        listing_(options.name, this, &read, nullptr) {
+      : Front(options, 1), rest_(checked(capacity)), capacity_(capacity) {
     try {
       for (std::size_t i = 0; i < capacity; ++i) prepare();
     } catch (...) {
@@ -100,8 +97,6 @@ class BoundedPool {
     }
   }
   ~BoundedPool() { empty_rest(); }
-  BoundedPool(const BoundedPool&) = delete;
-  BoundedPool& operator=(const BoundedPool&) = delete;
 
   // Empty if all items are out.
   Pooled<BoundedPool> get() {
@@ -112,20 +107,10 @@ class BoundedPool {
     return Pooled<BoundedPool>(this, get_elsewhere(place));
   }
 
-  // An item that release() gave.
-  void put(T* item) noexcept {
-    core_.lanes.count(Count::kAdopted);
-    put_back(item);
-  }
-
   std::size_t capacity() const noexcept { return capacity_; }
-  PoolStats stats() const {
-    PoolStats stats = core_.stats();
-    stats.name = listing_.name();
-    return stats;
-  }
 
  private:
+  friend Front;
   friend class Pooled<BoundedPool>;
 
   static std::size_t checked(std::size_t capacity) {
@@ -211,17 +196,9 @@ class BoundedPool {
     }
     step_put(place);
   }
-  void note_released() noexcept { core_.lanes.count(Count::kReleased); }
-
-  static PoolStats read(const void* pool) {
-    return static_cast<const BoundedPool*>(pool)->core_.stats();
-  }
-
-  Core core_;
-  internal::PoolRest<kManaged> rest_;
+  internal::PoolRest<Front::kManaged> rest_;
   const std::size_t capacity_;
   std::atomic<std::size_t> lost_{0};
-  PoolListing listing_;  // last: it is told of while it stands there
 };
 
 }  // namespace tailrace::gc

@@ -29,17 +29,14 @@
 namespace tailrace::gc {
 
 template <typename T, typename Policy = PoolPolicy<T>>
-class Pool {
-  using Core = internal::PoolCore<T, Policy>;
+class Pool : public internal::PoolFront<Pool<T, Policy>, T, Policy> {
+  using Front = internal::PoolFront<Pool, T, Policy>;
   using Count = internal::PoolCount;
+  using Front::core_;
 
  public:
-  using value_type = T;
-  static constexpr bool kManaged = Policy::kManaged;
-
   explicit Pool(const char* name) : Pool(PoolOptions{.name = name}) {}
-  explicit Pool(const PoolOptions& options)
-      : core_(options, 2), listing_(options.name, this, &read, &turn) {}
+  explicit Pool(const PoolOptions& options) : Front(options, 2) {}
 
   Pooled<Pool> get() {
     const auto place = core_.lanes.here();
@@ -51,19 +48,8 @@ class Pool {
     return Pooled<Pool>(this, core_.hit(place, item));
   }
 
-  // An item that release() gave, or any that the policy could have made: the pool's from now on.
-  void put(T* item) noexcept {
-    core_.lanes.count(Count::kAdopted);
-    put_back(item);
-  }
-
-  PoolStats stats() const {
-    PoolStats stats = core_.stats();
-    stats.name = listing_.name();
-    return stats;
-  }
-
  private:
+  friend Front;
   friend class Pooled<Pool>;
 
   T* make() {
@@ -87,16 +73,6 @@ class Pool {
     core_.lanes.count(Count::kDroppedFull);
     core_.discard(item);
   }
-  void note_released() noexcept { core_.lanes.count(Count::kReleased); }
-
-  static PoolStats read(const void* pool) { return static_cast<const Pool*>(pool)->core_.stats(); }
-  static void turn(void* pool) noexcept {
-    Core& core = static_cast<Pool*>(pool)->core_;
-    core.lanes.turn([&core](void* item) { core.evict(item); });
-  }
-
-  Core core_;
-  PoolListing listing_;  // last: it is told of while it stands there
 };
 
 }  // namespace tailrace::gc

@@ -1,5 +1,6 @@
 // What Pool and BoundedPool have in common: lanes of items (pool_lanes.h), what the policy says of them,
-// the counts, and the nets of debug builds. And Pooled, the handle by which an item is out.
+// the counts, and the nets of debug builds; what of them is public; and Pooled, the handle by which an item is
+// out.
 //
 // An item is in exactly one place: in a word of the pool, with the one who took it from there, or given
 // up. Threads: as the pools'.
@@ -179,6 +180,54 @@ class PoolCore {
 
   const std::size_t most_item_bytes_;
   [[no_unique_address]] PoolGuard guard_;
+};
+
+// What both pools show, and how they are listed. P is the pool, which has put_back(item).
+template <typename P, typename T, typename Policy>
+class PoolFront {
+ public:
+  using value_type = T;
+  static constexpr bool kManaged = Policy::kManaged;
+
+  PoolFront(const PoolFront&) = delete;
+  PoolFront& operator=(const PoolFront&) = delete;
+
+  // An item that release() gave, or any that the policy could have made (Pool only): the pool's from now on.
+  void put(T* item) noexcept {
+    core_.lanes.count(PoolCount::kAdopted);
+    static_cast<P*>(this)->put_back(item);
+  }
+
+  PoolStats stats() const {
+    PoolStats stats = core_.stats();
+    stats.name = listing_.name();
+    return stats;
+  }
+
+ protected:
+  using Core = PoolCore<T, Policy>;
+
+  PoolFront(const PoolOptions& options, unsigned generations)
+      : core_(options, generations),
+        listing_(options.name, this, &read, generations > 1 ? &turn : nullptr) {}
+  ~PoolFront() = default;
+
+  Core core_;
+
+ private:
+  friend class Pooled<P>;
+
+  void note_released() noexcept { core_.lanes.count(PoolCount::kReleased); }
+
+  static PoolStats read(const void* front) {
+    return static_cast<const PoolFront*>(front)->core_.stats();
+  }
+  static void turn(void* front) noexcept {
+    Core& core = static_cast<PoolFront*>(front)->core_;
+    core.lanes.turn([&core](void* item) { core.evict(item); });
+  }
+
+  PoolListing listing_;  // last: it is told of while it stands there
 };
 
 }  // namespace internal

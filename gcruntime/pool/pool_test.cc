@@ -366,17 +366,15 @@ TEST_F(PoolTest, ThreadsWithoutAShardOfTheirOwnShareALane) {
 
 TEST_F(PoolTest, AManagedItemKeepsWhatItHasWhileItIsOutAndNotAfter) {
   Pool<Reply> pool("test");
-  // By a weak reference: its slot may soon be another object's. On a thread whose stack is gone afterwards: no
-  // stale word of it keeps the node.
+  // By a weak reference: its slot may soon be another object's.
   Weak<Node> node;
-  std::thread([&] {
-    const ThreadScope scope;
+  test::on_own_thread([&] {
     auto item = pool.get();
     item->node = test::make_node(3);
     node = Weak<Node>(item->node.get());
     collect();
     EXPECT_EQ(item->node->value, 3);
-  }).join();
+  });
   collect();
   EXPECT_EQ(node.lock(), nullptr);
 }
@@ -409,7 +407,14 @@ TEST_F(PoolTest, IsListedForItsLife) {
   EXPECT_EQ(listed(), 0);
 }
 
-class PoolFibersTest : public fiber::FiberTest {};
+class PoolFibersTest : public fiber::FiberTest {
+ protected:
+  PoolFibersTest() : percent_(set_percent(-1)) {}
+  ~PoolFibersTest() override { set_percent(percent_); }
+
+ private:
+  const int percent_;
+};
 
 // An item goes back to the lane of the worker on which its fiber is then.
 TEST_P(PoolFibersTest, AFiberMayMoveWhileItHasAnItem) {
@@ -432,13 +437,13 @@ TEST_P(PoolFibersTest, AFiberMayMoveWhileItHasAnItem) {
     }
     for (auto& each : fibers) each.join();
   });
+  // Wherever an item was put, what was made is there or was dropped. (How many were made is no promise: who
+  // looks through the others' lanes while items move may find none.)
   const PoolStats stats = pool.stats();
   EXPECT_EQ(stats.gets(), kFibers * kRounds);
   EXPECT_EQ(stats.puts(), kFibers * kRounds);
-  // No more than one an item that was out at once, unless a cycle came by.
-  if (stats.turns == 0) {
-    EXPECT_LE(stats.misses, kFibers + stats.dropped());
-  }
+  EXPECT_EQ(stats.in_use, 0u);
+  EXPECT_EQ(stats.items, stats.misses - stats.dropped() - stats.evicted);
 }
 
 using fiber::worker_name;

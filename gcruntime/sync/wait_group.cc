@@ -3,6 +3,7 @@
 #include <mutex>
 
 #include "gcruntime/base/check.h"
+#include "gcruntime/fiber/spawn_account.h"
 
 namespace tailrace::fiber {
 
@@ -13,6 +14,8 @@ WaitGroup::~WaitGroup() {
 }
 
 void WaitGroup::add(std::int32_t count) {
+  // [fiber.account] Whoever waits takes done() for the end of the work.
+  if (count < 0) internal::settle_own();
   const std::int64_t change = count * kOne;
   // Acq_rel: pairs with wait's acquire; whoever brings it to zero passes on what all others did.
   const std::int64_t before = state_.fetch_add(change, std::memory_order_acq_rel);

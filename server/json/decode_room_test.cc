@@ -86,7 +86,7 @@ TEST(DecodeRoom, ArraysWithinAndTextsThatEnd) {
   const auto both = decode<gc::Vector<gc::Vector<Node>>>(nested);
   ASSERT_TRUE(both) << both.error.text();
   EXPECT_EQ((*both)[0].size(), 40u);
-  EXPECT_EQ((*both)[0].capacity(), 40u);
+  EXPECT_LE((*both)[0].capacity(), 48u);  // counted, and what the slot has besides
   EXPECT_EQ((*both)[1].size(), 30u);
   std::string cut = array_of(200, 0, false);
   cut.pop_back();
