@@ -108,13 +108,16 @@ TAILRACE_ALWAYS_INLINE void* allocate_scanned(std::size_t payload_bytes, std::ui
 }
 // At least one byte; aligned to 16 from 32 bytes on (8 below). Contents undefined.
 TAILRACE_ALWAYS_INLINE void* allocate_noscan(std::size_t bytes, Place place = Place::kHere) {
+  if (bytes == 0) bytes = 1;
   if (Arena* const arena = mutator()->arena; arena != nullptr && place == Place::kHere) {
-    if (void* const payload = internal::arena_allocate(arena, bytes == 0 ? 1 : bytes, 0, 0)) {
+    // The header tells publish() their number.
+    if (void* const payload =
+            internal::arena_allocate(arena, bytes, 0, static_cast<std::uint32_t>(bytes))) {
       return payload;
     }
   }
   if (bytes > heap::kMaxSmallBytes) return internal::allocate_large(bytes, 0, 0, true);
-  return allocate_noscan_slot(heap::size_class_of(bytes == 0 ? 1 : bytes));
+  return allocate_noscan_slot(heap::size_class_of(bytes));
 }
 
 // How many payload bytes an allocation of that many really gives, one byte less than the slot has:

@@ -32,6 +32,8 @@ constexpr std::size_t kZeroBytes = 1536;
 constexpr std::uint32_t kMostCachedBlocks = 16;
 // Of what faded, before the pacer hears of it.
 constexpr std::uint64_t kFlushBytes = 32 * 1024;
+// Before a segment's first object.
+constexpr std::size_t kSegmentBytes = sizeof(heap::ArenaSegment) + 8;
 
 SectionLock records_lock;
 Arena* free_records = nullptr;  // under the lock
@@ -114,14 +116,24 @@ void enter_segment(Arena& arena, heap::ArenaSegment* segment) noexcept {
   link_segment(arena, segment);
 }
 
-// The next hole of the block at hand; null: there is none.
-heap::ArenaSegment* next_hole(Arena& arena) noexcept {
+heap::ArenaSegment* take_hole(Arena& arena, const heap::ArenaHole& hole) noexcept {
+  arena.taken_bytes += static_cast<std::uint64_t>(hole.end - hole.begin);
+  return make_segment(hole.block, hole.begin, hole.end);
+}
+// The next hole of the block at hand with room for an object of those bytes; null: there is none.
+heap::ArenaSegment* next_hole(Arena& arena, std::size_t bytes) noexcept {
   if (arena.current == nullptr) return nullptr;
   heap::ArenaBlock* const block =
       heap::arena_block_of(reinterpret_cast<std::uintptr_t>(arena.current));
-  if (arena.current->limit >= block->end()) return nullptr;
-  const heap::ArenaHole hole = heap::next_arena_hole(block, arena.current->limit);
-  return hole.block == nullptr ? nullptr : make_segment(block, hole.begin, hole.end);
+  for (char* from = arena.current->limit; from < block->end();) {
+    const heap::ArenaHole hole = heap::next_arena_hole(block, from);
+    if (hole.block == nullptr) break;
+    if (static_cast<std::size_t>(hole.end - hole.begin) >= bytes + kSegmentBytes) {
+      return take_hole(arena, hole);
+    }
+    from = hole.end;
+  }
+  return nullptr;
 }
 
 // --- Blocks --------------------------------------------------------------------------------------------
@@ -137,7 +149,6 @@ heap::ArenaBlock* take_cached(Mutator& self) noexcept {
 void own(Arena& arena, heap::ArenaBlock* block) noexcept {
   block->next = arena.blocks;
   arena.blocks = block;
-  arena.block_bytes += static_cast<std::uint64_t>(block->end() - block->begin());
 }
 
 heap::ArenaSegment* begin_block(Arena& arena, heap::ArenaBlock* block) noexcept {
@@ -145,16 +156,22 @@ heap::ArenaSegment* begin_block(Arena& arena, heap::ArenaBlock* block) noexcept 
   block->segments = nullptr;
   block->owner.store(&arena, std::memory_order_release);
   own(arena, block);
+  arena.taken_bytes += static_cast<std::uint64_t>(block->end() - block->begin());
   return make_segment(block, block->begin(), block->end());
 }
 
-// A segment with memory for small objects, perhaps not for one of these bytes; null: refused for now.
-// In a section.
-heap::ArenaSegment* try_segment(Mutator& self, Arena& arena, heap::Allowance* allowance) noexcept {
-  if (heap::ArenaSegment* const hole = next_hole(arena)) return hole;
-  if (const heap::ArenaHole hole = heap::take_arena_holes(&arena); hole.block != nullptr) {
-    own(arena, hole.block);
-    return make_segment(hole.block, hole.begin, hole.end);
+// A segment with room for a small object of those bytes; null: refused for now. In a section.
+heap::ArenaSegment* try_segment(Mutator& self, Arena& arena, std::size_t bytes,
+                                heap::Allowance* allowance) noexcept {
+  if (heap::ArenaSegment* const hole = next_hole(arena, bytes)) return hole;
+  // Holes that nobody has looked into may all be of the least length: one block after the other would be taken
+  // for an object that fits none.
+  if (bytes + kSegmentBytes <= heap::kLeastHoleBytes) {
+    const heap::ArenaHole hole = heap::take_arena_holes(&arena);
+    if (hole.block != nullptr) {
+      own(arena, hole.block);
+      return take_hole(arena, hole);
+    }
   }
   heap::ArenaBlock* block = take_cached(self);
   if (block == nullptr) block = heap::take_arena_block(heap::kMostArenaSmallBytes, allowance);
@@ -184,11 +201,8 @@ void* allocate_alone(Arena& arena, std::size_t payload_bytes, std::uint16_t type
       with_room(payload_bytes, [&](Mutator&, heap::Allowance* allowance) noexcept {
         return heap::take_arena_block(payload_bytes, allowance);
       });
-  std::fill(std::begin(block->starts), std::end(block->starts), 0);
-  block->segments = nullptr;
-  block->owner.store(&arena, std::memory_order_release);
-  own(arena, block);
-  heap::ArenaSegment* const segment = make_segment(block, block->begin(), block->end());
+  block->alone_bytes = payload_bytes + kHeaderBytes;
+  heap::ArenaSegment* const segment = begin_block(arena, block);
   char* const header = segment->begin();
   base::unpoison_memory(header, payload_bytes + kHeaderBytes);
   if (type != 0) std::memset(header + kHeaderBytes, 0, payload_bytes);
@@ -231,7 +245,7 @@ void* arena_refill(std::size_t payload_bytes, std::uint16_t type, std::uint32_t 
   const std::size_t bytes =
       (payload_bytes + kHeaderBytes + heap::kGranuleBytes - 1) & ~(heap::kGranuleBytes - 1);
   if (bytes > heap::kMostArenaSmallBytes) {
-    if (payload_bytes > arena.max_bytes || arena.block_bytes > arena.max_bytes - payload_bytes) {
+    if (payload_bytes > arena.max_bytes || arena.taken_bytes > arena.max_bytes - payload_bytes) {
       bump(mutator()->arena_counts.spilled_objects, 1);
       return nullptr;
     }
@@ -245,13 +259,14 @@ void* arena_refill(std::size_t payload_bytes, std::uint16_t type, std::uint32_t 
         return arena_allocate(&arena, payload_bytes, type, count);
       }
     }
-    if (arena.block_bytes >= arena.max_bytes) {
+    // A block at least, and whole ones: what comes next may be one.
+    if (arena.taken_bytes != 0 && arena.taken_bytes + heap::kArenaBlockBytes > arena.max_bytes) {
       bump(mutator()->arena_counts.spilled_objects, 1);
       return nullptr;
     }
     heap::ArenaSegment* const segment = with_room(
         heap::kArenaBlockBytes, [&](Mutator& thread, heap::Allowance* allowance) noexcept {
-          return try_segment(thread, arena, allowance);
+          return try_segment(thread, arena, bytes, allowance);
         });
     enter_segment(arena, segment);
   }
@@ -331,7 +346,7 @@ void clear_record(Arena& arena) noexcept {
   arena.current = nullptr;
   arena.blocks = nullptr;
   arena.closed = false;
-  arena.objects = arena.bytes = arena.block_bytes = 0;
+  arena.objects = arena.bytes = arena.taken_bytes = 0;
   arena.told_bytes = arena.told_objects = 0;
   arena.faded_bytes = arena.faded_objects = 0;
 }
@@ -342,7 +357,7 @@ void open(const ArenaOptions& options, const void* frame) {
   arena->max_bytes = options.max_bytes;
   arena->label = options.label;
   arena->frame = reinterpret_cast<std::uintptr_t>(frame);
-  arena->opened_generation = self->cache.generation;
+  arena->opened_generation = arena->faded_generation = self->cache.generation;
   // Release: pairs with the walk's CAS.
   arena->state.store(Arena::State::kOpen, std::memory_order_release);
   self->arena = arena;
@@ -367,7 +382,10 @@ void end() noexcept {
     bump(self->arena_counts.faded_bytes, facts.faded_bytes);
     bump(self->arena_counts.faded_objects, facts.faded_objects);
     bump(self->arena_counts.ended, 1);
-    arena.left_generation = self->cache.generation;
+    // The newer one, signed, as threads adopt it one after the other [arena.fade].
+    const std::uint32_t generation = self->cache.generation;
+    const auto ahead = static_cast<std::int32_t>(arena.faded_generation - generation);
+    arena.left_generation = ahead > 0 ? arena.faded_generation : generation;
     for (;;) {
       Arena::State state = Arena::State::kOpen;
       // Acquire-release, both: with the walk, which has read all of it, or will see the end.

@@ -11,6 +11,11 @@
 // above with_arena's, and its result. They are looked through, conservatively, and what they point to fades.
 // Raw pointers into it in frames below are gone with them.
 //
+// What is handed to a fiber or thread by reference is so by the closure's own words: those are looked at. What lies
+// behind malloc (a std::function's larger closures, what a shared_ptr leads to) is not, as ever, and must lead
+// neither to managed objects nor to frames that hold handles. A container that another fiber grows by such a way
+// stops the program.
+//
 // There is one arena a fiber: inside another one, with_arena runs in that. Fibers spawned inside have none and
 // allocate on the heap; what is handed to them fades first, and where that is an address of the spawner's
 // frames, the whole arena does. After an arena has grown to max_bytes, or has lived through a whole cycle, the
@@ -30,7 +35,7 @@
 namespace tailrace::gc {
 
 struct ArenaOptions {
-  // Blocks, beyond which its fiber allocates on the heap.
+  // Of memory, in blocks and holes of blocks, beyond which its fiber allocates on the heap.
   std::uint64_t max_bytes = std::uint64_t{8} << 20;
   // What the arena is for, a request's route for instance; for the escape report. Lives for ever.
   const char* label = "";
@@ -42,7 +47,7 @@ TAILRACE_NOINLINE void run_in_arena(const ArenaOptions& options, void (*function
                                     void* argument);
 }  // namespace internal
 
-// f's result, which may hold pointers to what it allocated. An exception passes.
+// f's result, which may hold pointers to what it allocated. An exception passes. A suspension point, at its end too.
 template <typename F>
 std::invoke_result_t<F&> with_arena(F&& f, const ArenaOptions& options = {}) {
   using Result = std::invoke_result_t<F&>;

@@ -45,6 +45,8 @@ void run_arena_destructors(Arena& arena) noexcept {
   // In the order of making, by which the collector runs them.
   for (; faded != nullptr; faded = faded->next) {
     watch(faded->object, true, faded->call, nullptr, 0);
+    // [arena.destructors] It may be dead, and the cycle under way past deciding who is.
+    keep_faded(faded->object);
   }
   arena.ending = false;
 }

@@ -57,7 +57,8 @@ BOOST_DESCRIBE_STRUCT(Throwing, (), (number))
 class ArenaDestructors : public testing::Test {
  protected:
   void SetUp() override {
-    collect_and_run();  // what earlier tests have left
+    test::overwrite_dead_frames();  // they have had objects where this test's will be
+    collect_and_run();              // what earlier tests have left
     const std::lock_guard guard(destroyed_lock);
     destroyed.clear();
   }
@@ -97,18 +98,18 @@ TEST_F(ArenaDestructors, RunAtTheEndTheNewestFirst) {
 
 TEST_F(ArenaDestructors, WhatHasFadedIsDestroyedByTheCollector) {
   Root<File> root;
-  test::in_own_frame([&] {
+  test::on_own_thread([&] {
     with_arena([&] {
       File* const kept = make<File>(1);
       kept->other = make<File>(2);
       make<File>(3);
       root = kept;
     });
+    EXPECT_EQ(destroyed_so_far(), Numbers{3});
+    collect_and_run();
+    EXPECT_EQ(destroyed_so_far(), Numbers{3});
+    EXPECT_EQ(root->other->number, 2);
   });
-  EXPECT_EQ(destroyed_so_far(), Numbers{3});
-  collect_and_run();
-  EXPECT_EQ(destroyed_so_far(), Numbers{3});
-  EXPECT_EQ(root->other->number, 2);
   root = nullptr;
   collect_and_run();
   EXPECT_EQ(destroyed_so_far(), (Numbers{3, 2, 1}));
@@ -154,7 +155,7 @@ TEST_F(ArenaDestructors, ADestructorMayRescueAnother) {
   static Root<File>* kept = nullptr;
   Root<File> root;
   kept = &root;
-  test::in_own_frame([] {
+  test::on_own_thread([&] {
     with_arena([] {
       make<File>(1);
       File* const rescued = make<File>(2);
@@ -162,9 +163,9 @@ TEST_F(ArenaDestructors, ADestructorMayRescueAnother) {
       rescuer->other = rescued;
       rescuer->at_end.value = [](File& self) { *kept = self.other.get(); };
     });
+    EXPECT_EQ(destroyed_so_far(), (Numbers{3, 1}));
+    EXPECT_EQ(root->number, 2);
   });
-  EXPECT_EQ(destroyed_so_far(), (Numbers{3, 1}));
-  EXPECT_EQ(root->number, 2);
   root = nullptr;
   collect_and_run();
   EXPECT_EQ(destroyed_so_far(), (Numbers{3, 1, 2}));
@@ -187,7 +188,7 @@ TEST_F(ArenaDestructors, ADestructorMayStoreInAFrameAbove) {
 }
 
 TEST_F(ArenaDestructors, MadeByADestructorIsTheHeaps) {
-  test::in_own_frame([] {
+  test::on_own_thread([] {
     with_arena([] {
       make<File>(1)->at_end.value = [](File&) {
         EXPECT_FALSE(test::in_arena_range(make<File>(2)));

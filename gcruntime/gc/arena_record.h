@@ -46,6 +46,8 @@ class alignas(64) Arena {
   bool ending = false;                               // they are run
   bool closed = false;  // it faded as a whole: what comes now is the heap's
   std::uint32_t opened_generation = 0;
+  std::uint32_t faded_generation =
+      0;  // the thread's, when something faded last in phase off; or at open
 
   // Where with_arena's caller's frames begin: those below are the request's own, and gone before it ends.
   std::uintptr_t frame = 0;
@@ -53,7 +55,7 @@ class alignas(64) Arena {
   std::uint64_t max_bytes = 0;
   const char* label = "";
   std::uint64_t bytes = 0;        // with headers, of segments that are full
-  std::uint64_t block_bytes = 0;  // of blocks taken
+  std::uint64_t taken_bytes = 0;  // of memory, in blocks and holes; what max_bytes bounds
   std::uint64_t told_bytes = 0;   // of bytes and objects: in the thread's counts already
   std::uint64_t told_objects = 0;
   std::uint64_t faded_bytes = 0;

@@ -23,8 +23,9 @@ ArenaCounts World::arena_counts() {
 ArenaDead read_arena_dead() {
   const heap::ArenaSweep swept = heap::arena_sweep_totals();
   const ArenaCounts counts = World::instance().arena_counts();
-  return {counts.objects - counts.faded_objects + swept.freed_objects,
-          counts.bytes - counts.faded_bytes + swept.freed_bytes};
+  // An arena may end between the looks at two of its thread's counts.
+  return {counts.objects - std::min(counts.faded_objects, counts.objects) + swept.freed_objects,
+          counts.bytes - std::min(counts.faded_bytes, counts.bytes) + swept.freed_bytes};
 }
 
 ArenaStats read_arena_stats() noexcept {

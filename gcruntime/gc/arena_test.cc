@@ -15,6 +15,7 @@
 #include "gcruntime/gc/map.h"
 #include "gcruntime/gc/root.h"
 #include "gcruntime/gc/string.h"
+#include "gcruntime/gc/test_support.h"
 #include "gcruntime/gc/vector.h"
 #include "gcruntime/gc/weak.h"
 
@@ -165,15 +166,13 @@ TEST(ArenaTest, WhatFadedIsFreedWhenNobodyReachesItAnyMore) {
   collect();
   collect();
   const std::uint64_t blocks_before = read_arena_stats().left_blocks;
-  // On a stack that is gone afterwards: no stale word of it keeps the chain.
-  std::thread([&] {
-    const ThreadScope own;
+  test::on_own_thread([&] {
     Root<ArenaNode> kept;
     with_arena([&] { kept = chain(5000); });
     EXPECT_GT(read_arena_stats().left_blocks, blocks_before);
     collect();
     expect_chain(kept.get(), 5000);
-  }).join();
+  });
   collect();
   collect();
   EXPECT_EQ(read_arena_stats().left_blocks, blocks_before);

@@ -358,12 +358,18 @@ TEST_F(CollectorTest, FiguresOfACycle) {
     while (!stop.load(std::memory_order_relaxed)) poll();
   });
   while (World::instance().mutator_count() < 2) poll();
-  for (int i = 0; i < 3; ++i) collect();
+  // A hold that outlasts its cycle, as the thread has lost its processor, is a later one's.
+  std::uint32_t cycles = 0;
+  do {
+    collect();
+    ++cycles;
+  } while (cycles < 3 ||
+           (cycles < 200 && read_mem_stats().pause_total_ns == before.pause_total_ns));
   stop.store(true, std::memory_order_relaxed);
   test::join(running);
   const MemStats after = read_mem_stats();
-  EXPECT_EQ(after.num_gc, before.num_gc + 3);
-  EXPECT_EQ(after.num_forced_gc, before.num_forced_gc + 3);
+  EXPECT_EQ(after.num_gc, before.num_gc + cycles);
+  EXPECT_EQ(after.num_forced_gc, before.num_forced_gc + cycles);
   EXPECT_GT(after.pause_total_ns, before.pause_total_ns);
   EXPECT_GT(after.gc_cpu_ns, before.gc_cpu_ns);
   EXPECT_GE(after.last_gc_unix_ns, before.last_gc_unix_ns);

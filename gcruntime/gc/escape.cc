@@ -2,12 +2,17 @@
 // asks for one, are one step for handshakes. What it points to is faded after it, in later sections; the pointer
 // that made it escape is stored last. A cycle may begin or end between any two of them:
 //   phase off        the object is white, like any that nobody has marked yet. If the barrier comes on before the
-//                    store, the store's own barrier shades it, and its children are found through it.
-//   barrier, black   it is shaded: grey, so the marker looks into it. A child that is not faded yet is no object
-//                    for the marker, but it stays a root's (the arena is walked, or was, and everything stored
-//                    since was shaded); when it fades it is shaded itself.
-//   leaving          all that could be reached is marked, what it points to included; it is marked like what is
-//                    allocated now, or the sweep would take it for dead.
+//                    store, the store's own barrier shades it, and its children are found through it. Where it is
+//                    the last cycle's sweep that is to come, the arena is left with a generation that is not
+//                    older than the fade's thread's, though it may end on a thread that has not adopted it.
+//   barrier, and     it is shaded: grey, so the marker looks into it. A child that is not faded yet is no object
+//   black before     for the marker, but it stays a root's (the arena will be walked); when it fades it is shaded
+//   the walk ended   itself.
+//   black with       it is marked and not looked into. Each arena that was open at the handshake has been walked,
+//   rounds, cut-over this object with it; later ones were zeros; and every store since has shaded. So what it
+//                    points to is marked or grey, or fades next, and is marked then. Grey instead, every fade
+//                    would take the cycle another round, and with requests that fade it would have no end.
+//   leaving          the same: all that could be reached is marked, what it points to included.
 // So an object that somebody else can reach is marked in every cycle in which it could be missed.
 #include "gcruntime/gc/escape.h"
 
@@ -36,8 +41,7 @@ std::uint64_t header_at(std::uintptr_t slot) noexcept {
 }
 std::size_t bytes_at(const ArenaBlock* block, std::uintptr_t slot) noexcept {
   const std::size_t granules = heap::ArenaHeader::granules(header_at(slot));
-  return granules != 0 ? granules * heap::kGranuleBytes
-                       : reinterpret_cast<std::uintptr_t>(block->end()) - slot;
+  return granules != 0 ? granules * heap::kGranuleBytes : block->alone_bytes;
 }
 
 // The index of the block has the starts of all objects of the segment by now.
@@ -83,6 +87,24 @@ ArenaBlock* block_of(const Arena& arena, std::uintptr_t address) noexcept {
   return block->owner.load(std::memory_order_relaxed) == &arena ? block : nullptr;
 }
 
+// [arena.fade] In a section: neither the cycle under way nor the sweep that is to come frees it.
+void keep_object(Mutator& self, Arena& arena, const heap::ObjectPlace& place) noexcept {
+  const std::uint8_t phase = base::phase();
+  if (phase == kPhaseOff) {
+    arena.faded_generation = self.cache.generation;
+    return;
+  }
+  // From the first round on the arena has been walked, or is as young as what is born black. Acquire: pairs with
+  // the collector's release, which comes after that walk.
+  const bool black = phase == kPhaseLeaving ||
+                     (phase != kPhaseBarrier && rounds.open.load(std::memory_order_acquire) != 0);
+  if (!black) {
+    shade_place(self, place);
+  } else if (mark_object(place)) {
+    self.shaded_bytes += place.slot_bytes;
+  }
+}
+
 // One section: true, if it was not faded before.
 bool fade_one(Arena& arena, ArenaBlock* block, std::uintptr_t slot) noexcept {
   const Section section;
@@ -93,13 +115,8 @@ bool fade_one(Arena& arena, ArenaBlock* block, std::uintptr_t slot) noexcept {
   arena.faded_bytes += bytes;
   // It is the collector's to mark and to free: the pacer hears of it with the thread's next allocations.
   self.cache.flushed_bytes -= bytes;
-  const std::uint8_t phase = base::phase();
-  if (phase == kPhaseOff || base::mutant(base::Mutant::kFadeUnmarked)) return true;
-  const heap::ObjectPlace place = heap::find_faded(block, slot);
-  if (phase == kPhaseLeaving) {
-    if (mark_object(place)) self.shaded_bytes += place.slot_bytes;
-  } else {
-    shade_place(self, place);
+  if (!base::mutant(base::Mutant::kFadeUnmarked)) {
+    keep_object(self, arena, heap::find_faded(block, slot));
   }
   return true;
 }
@@ -269,6 +286,25 @@ bool lives_in_arena(Mutator& self, std::uintptr_t place) noexcept {
   if (in_own_frames(self, place)) return true;
   ArenaBlock* const block = block_of(*self.arena, place);
   return block != nullptr && !heap::in_faded(block, place);
+}
+
+void keep_faded(const void* object) noexcept {
+  const Section section;
+  Mutator& self = *base::current_mutator();
+  const auto address = reinterpret_cast<std::uintptr_t>(object);
+  keep_object(self, *self.arena, heap::find_faded(heap::arena_block_of(address), address));
+}
+
+void check_own_backing(std::uintptr_t backing) noexcept {
+  ArenaBlock* const block = heap::arena_block_of(backing);
+  // Acquire: pairs with who gave the block to its arena.
+  const void* const owner = block->owner.load(std::memory_order_acquire);
+  TAILRACE_CHECK_VALUE(
+      owner == nullptr || owner == mutator()->arena || heap::in_faded(block, backing),
+      "a container grows whose elements lie in another fiber's request arena: hand what it is part "
+      "of to "
+      "spawn or blocking itself, not behind malloc (std::function, std::shared_ptr); its elements:",
+      backing);
 }
 
 void fade(const void* pointer) noexcept {

@@ -42,6 +42,15 @@ TAILRACE_ALWAYS_INLINE void before_word_store(const void* slot, std::uintptr_t w
     escape_word(reinterpret_cast<std::uintptr_t>(slot), word);
 }
 
+// Of a container that is about to move its elements, which may lead to what is not the caller's to let out:
+// stops the program if they are unfaded and another arena's.
+void check_own_backing(std::uintptr_t backing) noexcept;
+TAILRACE_ALWAYS_INLINE void before_move(const void* backing) noexcept {
+  const auto address = reinterpret_cast<std::uintptr_t>(backing);
+  if (heap::in_arena_range(address)) [[unlikely]]
+    check_own_backing(address);
+}
+
 // Unfaded memory of somebody's arena.
 bool is_unfaded(const void* pointer) noexcept;
 // A handle in that place allocates in the calling fiber's arena: in frames below with_arena's, or in unfaded
@@ -50,7 +59,9 @@ bool lives_in_arena(Mutator& self, std::uintptr_t place) noexcept;
 
 // The object that the pointer leads to, if it is unfaded and the caller's arena's, and all it reaches.
 void fade(const void* pointer) noexcept;
-// The same for what words (any bit patterns; whole ones of the range) point to.
+// A faded object of the caller's arena of which only a table of the runtime knows: no scan has seen it.
+void keep_faded(const void* object) noexcept;
+// The same as fade() for what words (any bit patterns; whole ones of the range) point to.
 void fade_words(const void* begin, std::size_t bytes) noexcept;
 // The caller's arena, if it has one; it allocates on the heap from here on.
 void fade_all() noexcept;

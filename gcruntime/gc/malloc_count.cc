@@ -51,9 +51,12 @@ TAILRACE_OPERATOR void* operator new(std::size_t bytes, std::align_val_t alignme
 }
 TAILRACE_OPERATOR void operator delete(void* block) noexcept { std::free(block); }
 TAILRACE_OPERATOR void operator delete(void* block, std::align_val_t) noexcept { std::free(block); }
-TAILRACE_OPERATOR void operator delete(void* block, std::size_t) noexcept { std::free(block); }
-TAILRACE_OPERATOR void operator delete(void* block, std::size_t, std::align_val_t) noexcept {
-  std::free(block);
+// By way of those without a size: a program may replace only these.
+TAILRACE_OPERATOR void operator delete(void* block, std::size_t) noexcept {
+  ::operator delete(block);
+}
+TAILRACE_OPERATOR void operator delete(void* block, std::size_t, std::align_val_t to) noexcept {
+  ::operator delete(block, to);
 }
 
 #endif

@@ -264,6 +264,7 @@ class Map {
     TAILRACE_CHECK_VALUE(larger_capacity <= UINT32_MAX / 2, "a Map holds less than 2^30 entries",
                          larger_capacity);
     Entry* larger = allocate_entries(larger_capacity, place_for(this));
+    internal::before_move(backing_.get());
     for (Entry& entry : *this) {
       Entry* place = free_entry(larger, larger_capacity, entry.state);
       store_range(place, &entry, sizeof(Entry) / 8);

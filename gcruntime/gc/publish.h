@@ -281,12 +281,7 @@ class Publisher {
     }
     const std::uint64_t header = word_before(object);
     if constexpr (kNoscan<T>) {
-      constexpr std::size_t kBytes = (kHeaderBytes + sizeof(T) + heap::kGranuleBytes - 1) /
-                                     heap::kGranuleBytes * heap::kGranuleBytes;
-      // An object in a block of its own has no granules.
-      constexpr std::size_t kGranules =
-          kBytes > heap::kMostArenaSmallBytes ? 0 : kBytes / heap::kGranuleBytes;
-      return heap::ArenaHeader::noscan(header) && heap::ArenaHeader::granules(header) == kGranules;
+      return heap::ArenaHeader::noscan(header) && Header::count(header) == sizeof(T);
     } else {
       return Header::type(header) == kTypeNumber<T> && Header::count(header) == 1;
     }

@@ -7,7 +7,6 @@
 #include <cstring>
 #include <new>
 #include <set>
-#include <thread>
 #include <unordered_set>
 #include <vector>
 
@@ -234,11 +233,10 @@ TEST_F(SlotsTest, AThreadsEndGivesItsSpansBack) {
   const std::uint64_t before = read_mem_stats().heap_inuse;
   const int percent = set_percent(-1);  // no sweep helps
   for (int i = 0; i < 200; ++i) {
-    std::thread([] {
-      const ThreadScope scope;
+    test::on_own_thread([] {
       make<Node>();
       allocate_noscan(1000);
-    }).join();
+    });
   }
   EXPECT_LE(read_mem_stats().heap_inuse, before + 20 * 4 * kPageBytes);
   set_percent(percent);
@@ -251,10 +249,9 @@ TEST_F(SlotsTest, ShortLivedThreadsAddUpToACycle) {
   // Twice what the goal allows.
   while (read_mem_stats().num_gc == before.num_gc) {
     ASSERT_LE(read_mem_stats().heap_alloc, 2 * before.next_gc);
-    std::thread([] {
-      const ThreadScope scope;
+    test::on_own_thread([] {
       for (int i = 0; i < 20; ++i) allocate_noscan(1024);
-    }).join();
+    });
   }
 }
 

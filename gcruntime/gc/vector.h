@@ -188,6 +188,7 @@ class Vector {
     }
     // Relocation: the elements' bytes move, and nobody destroys the old ones.
     if constexpr (!kNoscan<T>) {
+      internal::before_move(elements());
       store_range(larger, elements(), size_ * kWordsPerElement);
     } else if (size_ > 0) {
       std::memcpy(static_cast<void*>(larger), elements(), size_ * sizeof(T));

@@ -39,10 +39,10 @@ std::uint64_t header_at(std::uintptr_t address) noexcept {
   // Relaxed: constant since before the fade bit, whose load was an acquire.
   return __atomic_load_n(reinterpret_cast<const std::uint64_t*>(address), __ATOMIC_RELAXED);
 }
-// With its header; of one that is alone in its block, of one unit too, all of it.
+// With its header.
 std::size_t object_bytes(const ArenaBlock* block, std::uintptr_t header) noexcept {
   const std::size_t granules = ArenaHeader::granules(header_at(header));
-  return granules == 0 ? address_of(block->end()) - header : granules * kGranuleBytes;
+  return granules == 0 ? block->alone_bytes : granules * kGranuleBytes;
 }
 std::uintptr_t payload_of(const ArenaBlock* block, std::size_t granule) noexcept {
   return address_of(block->begin()) + granule * kGranuleBytes;

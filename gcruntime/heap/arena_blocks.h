@@ -76,7 +76,9 @@ struct ArenaBlock {
   std::atomic<std::uint32_t> back{0};
   std::uint32_t left_generation = 0;  // heap generation of the fiber's thread when the owner let go
   std::uint32_t free_bytes = 0;       // in its holes, as of the last sweep; under the lock
-  Span* span = nullptr;               // its taker's
+  std::uint64_t alone_bytes =
+      0;                       // of the object that has it to itself, header included. Its taker's
+  Span* span = nullptr;        // its taker's
   ArenaBlock* next = nullptr;  // of a thread's free blocks, or of those with holes (under the lock)
   ArenaBlock* previous = nullptr;         // of those with holes
   ArenaBlock* next_registered = nullptr;  // under the lock
