@@ -174,13 +174,6 @@ struct alignas(64) TooAligned {
 };
 BOOST_DESCRIBE_STRUCT(TooAligned, (), (numbers))
 
-// refused: PublishedFinalized | publish copies bytes
-struct PublishedFinalized {
-  using finalized = void;
-  ~PublishedFinalized() {}
-};
-BOOST_DESCRIBE_STRUCT(PublishedFinalized, (), ())
-
 struct PointerKey {
   Member<Leaf> leaf;
   friend bool operator==(const PointerKey&, const PointerKey&) = default;
@@ -230,7 +223,6 @@ inline void refused() {
   vector.push_back("text");
   const Root<Member<RootOfMember>> root;
   const Member<char> byte;
-  publish(make<PublishedFinalized>());
   publish(Map<PointerKey, int>());
   publish("text");
 }
