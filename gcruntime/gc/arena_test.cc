@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstring>
 #include <stdexcept>
 #include <string>
@@ -11,6 +12,7 @@
 #include "gcruntime/gc/arena_record.h"
 #include "gcruntime/gc/collect.h"
 #include "gcruntime/gc/escape.h"
+#include "gcruntime/gc/escape_scene.h"
 #include "gcruntime/gc/make.h"
 #include "gcruntime/gc/map.h"
 #include "gcruntime/gc/root.h"
@@ -34,6 +36,14 @@ struct ArenaPage {
   Member<ArenaNode> node;
 };
 BOOST_DESCRIBE_STRUCT(ArenaPage, (), (title, lines, marks, node))
+
+template <std::size_t kBytes>
+struct ArenaBytes {
+  std::array<std::int64_t, kBytes / 8> numbers;
+};
+BOOST_DESCRIBE_STRUCT(ArenaBytes<960>, (), (numbers))
+BOOST_DESCRIBE_STRUCT(ArenaBytes<2000>, (), (numbers))
+BOOST_DESCRIBE_STRUCT(ArenaBytes<4000>, (), (numbers))
 
 namespace {
 
@@ -279,6 +289,97 @@ TEST(ArenaTest, CountsAreExact) {
   EXPECT_EQ(made.arena_objects, 100u);
   EXPECT_EQ(made.arena_bytes, 100u * 32);
   EXPECT_EQ(made.objects, 1u);
+}
+
+// Its block has more room than it takes: what fades is what was made, and no more.
+TEST(ArenaTest, AnObjectAloneInItsBlockCountsItsOwnBytes) {
+  constexpr std::uint64_t kBytes = 8200;
+  const ThreadScope scope;
+  const test::NoCycles no_cycles;
+  test::on_own_thread([] { with_arena([] { chain(10'000); }); });  // of which nothing fades
+  collect();
+  const ArenaStats before = read_arena_stats();
+  const MemStats heap_before = read_mem_stats();
+  const ArenaDead dead_before = read_arena_dead();
+  std::uint64_t made = 0;
+  test::on_own_thread([&] {
+    Root<String> kept;
+    with_arena([&] { *kept = String(std::string(kBytes, 'x')); });
+    const ArenaStats after = read_arena_stats();
+    made = after.bytes - before.bytes;
+    EXPECT_GE(made, kBytes);
+    EXPECT_LE(made, kBytes + 64);
+    EXPECT_EQ(after.faded_bytes - before.faded_bytes, made);
+    // And the root's String.
+    const std::uint64_t allocated = read_mem_stats().heap_alloc - heap_before.heap_alloc;
+    EXPECT_GE(allocated, made);
+    EXPECT_LE(allocated, made + 64);
+    collect();
+    EXPECT_EQ(kept->size(), kBytes);
+  });
+  collect();
+  EXPECT_GE(read_arena_dead().bytes - dead_before.bytes, made);
+}
+
+// --- Holes -------------------------------------------------------------------------------------------
+
+constexpr std::size_t kBlocks = 300;  // more than an arena may have by default
+using Hole = ArenaBytes<960>;
+
+// Leaves at least so many blocks in which holes and objects that are kept take turns.
+template <typename T>
+void leave_holes(Root<Vector<Member<T>>>& kept) {
+  constexpr std::size_t kPair = sizeof(Hole) + sizeof(T) + 2 * kHeaderBytes;
+  const std::uint64_t before = read_arena_stats().left_blocks;
+  with_arena(
+      [&] {
+        for (std::size_t i = 0; i < (kBlocks + 1) * heap::kArenaBlockBytes / kPair; ++i) {
+          make<Hole>();
+          kept->push_back(make<T>());
+        }
+      },
+      {.max_bytes = std::uint64_t{64} << 20});
+  EXPECT_GE(read_arena_stats().left_blocks - before, kBlocks);
+}
+
+// It leaves them to others, and its fiber does not allocate on the heap for it.
+TEST(ArenaTest, AnObjectThatFitsNoHoleUsesUpNone) {
+  const ThreadScope scope;
+  const test::NoCycles no_cycles;
+  collect();
+  Root<Vector<Member<ArenaNode>>> kept;
+  leave_holes(kept);
+  const ArenaStats before = read_arena_stats();
+  EXPECT_GT(before.hole_bytes, kBlocks * heap::kArenaBlockBytes / 2);
+  for (int request = 0; request < 100; ++request) {
+    with_arena([&] {
+      EXPECT_TRUE(is_unfaded(make<ArenaBytes<4000>>()));
+      EXPECT_EQ(read_arena_stats().left_blocks, before.left_blocks);
+    });
+  }
+  EXPECT_EQ(read_arena_stats().spilled_objects, before.spilled_objects);
+}
+
+// What it may have is counted by the holes, not by the blocks around them.
+TEST(ArenaTest, OneThatLivesInHolesHasAllItsBytes) {
+  constexpr std::uint64_t kMost = std::uint64_t{1} << 20;
+  const ThreadScope scope;
+  const test::NoCycles no_cycles;
+  collect();
+  Root<Vector<Member<ArenaBytes<2000>>>> kept;
+  leave_holes(kept);
+  const ArenaStats before = read_arena_stats();
+  EXPECT_GT(before.hole_bytes, 2 * kMost);
+  with_arena(
+      [&] {
+        std::uint64_t bytes = 0;
+        while (is_unfaded(make<ArenaNode>())) bytes += 32;
+        EXPECT_LE(bytes, kMost + 1024);
+        EXPECT_GE(bytes, kMost / 4 * 3);
+        EXPECT_EQ(read_arena_stats().block_bytes, before.block_bytes);
+      },
+      {.max_bytes = kMost});
+  EXPECT_EQ(read_arena_stats().spilled_objects, before.spilled_objects + 1);
 }
 
 }  // namespace

@@ -356,5 +356,71 @@ TEST_F(PublishTest, OpaqueAndPrivateMembersAreCopiedWithoutAConstructor) {
   });
 }
 
+// At one address, and of as many granules.
+struct Corner {
+  std::int64_t x = 0;
+  std::int64_t y = 0;
+};
+BOOST_DESCRIBE_STRUCT(Corner, (), (x, y))
+struct Area {
+  Corner corner;
+  std::int64_t height = 0;
+};
+BOOST_DESCRIBE_STRUCT(Area, (), (corner, height))
+template <typename First, typename Second>
+struct Both {
+  Member<First> first;
+  Member<Second> second;
+};
+using MemberFirst = Both<Corner, Area>;
+using WholeFirst = Both<Area, Corner>;
+BOOST_DESCRIBE_STRUCT(MemberFirst, (), (first, second))
+BOOST_DESCRIBE_STRUCT(WholeFirst, (), (first, second))
+
+void expect_corner(const Corner& corner) {
+  EXPECT_EQ(corner.x, 1);
+  EXPECT_EQ(corner.y, 2);
+}
+void expect_area(const Area& area) {
+  expect_corner(area.corner);
+  EXPECT_EQ(area.height, 3);
+}
+
+// Were the member taken for the whole of its type, its copy, which is smaller, would be the other's too.
+TEST_F(PublishTest, AFirstMemberIsNotItsWhole) {
+  const auto make_area = [] {
+    Area* area = make<Area>();
+    *area = {{1, 2}, 3};
+    return area;
+  };
+  const Root<MemberFirst> member_first(with_arena([&] {
+    Area* area = make_area();
+    MemberFirst* both = make<MemberFirst>();
+    both->first = &area->corner;
+    both->second = area;
+    MemberFirst* copy = publish(both);
+    EXPECT_NE(copy, both);
+    EXPECT_EQ(copy->first, &area->corner);  // the whole has faded with it
+    EXPECT_EQ(copy->second, area);
+    EXPECT_EQ(faded_objects(), 1u);
+    return copy;
+  }));
+  const Root<WholeFirst> whole_first(with_arena([&] {
+    Area* area = make_area();
+    WholeFirst* both = make<WholeFirst>();
+    both->first = area;
+    both->second = &area->corner;
+    WholeFirst* copy = publish(both);
+    EXPECT_NE(copy, both);
+    EXPECT_FALSE(in_arena_range(copy->first.get()));
+    return copy;
+  }));
+  disturb();
+  expect_corner(*member_first->first);
+  expect_area(*member_first->second);
+  expect_area(*whole_first->first);
+  expect_corner(*whole_first->second);
+}
+
 }  // namespace
 }  // namespace tailrace::gc

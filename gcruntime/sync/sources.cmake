@@ -6,5 +6,6 @@ set(sync_headers
   mutex.h select.h shared_mutex.h wait_group.h waiter.h)
 set(sync_tests
   barrier_fibers_test.cc
-  alarm_test.cc backstop_test.cc blocking_pool_test.cc channel_stress_test.cc channel_test.cc condition_test.cc
+  alarm_test.cc arena_cycle_test.cc arena_lent_test.cc backstop_test.cc blocking_pool_test.cc
+  channel_stress_test.cc channel_test.cc condition_test.cc
   context_test.cc escape_fibers_test.cc escape_lent_test.cc memory_limit_test.cc mutex_test.cc select_test.cc wait_group_test.cc)
