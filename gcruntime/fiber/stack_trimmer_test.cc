@@ -76,8 +76,8 @@ TEST_P(TrimTest, ADeepFiberIsBackToItsOwnAfterTwoParkedCycles) {
       EXPECT_LE(resident_bytes(fiber), 8u * 1024);
     }
     // They are counted when they have gone.
-    EXPECT_TRUE(yield_until(
-        [&] { return scheduler().stats().stack_bytes_trimmed >= kDeep - 8 * 1024; }));
+    EXPECT_TRUE(
+        yield_until([&] { return scheduler().stats().stack_bytes_trimmed >= kDeep - 8 * 1024; }));
     const SchedulerStats stats = scheduler().stats();
     EXPECT_GE(stats.stacks_trimmed, 1u);
     EXPECT_GE(stats.stack_faults, kDeep / kPageBytes);
