@@ -416,10 +416,14 @@ TEST_F(PublishTest, AFirstMemberIsNotItsWhole) {
     return copy;
   }));
   disturb();
-  expect_corner(*member_first->first);
-  expect_area(*member_first->second);
-  expect_area(*whole_first->first);
-  expect_corner(*whole_first->second);
+  const MemberFirst* const member = member_first.get();
+  const WholeFirst* const whole = whole_first.get();
+  ASSERT_NE(member, nullptr);
+  ASSERT_NE(whole, nullptr);
+  expect_corner(*member->first);
+  expect_area(*member->second);
+  expect_area(*whole->first);
+  expect_corner(*whole->second);
 }
 
 }  // namespace
