@@ -114,25 +114,28 @@ TEST_F(WeakTest, NullIsForEver) {
 TEST_F(WeakTest, CopiesAndMoves) {
   Root<Node> root;
   Weak<Node> weak;
-  with_node(1, [&](Node* node) {
-    root = node;
-    weak = node;
-  });
-  Weak<Node> copy = weak;
-  Weak<Node> moved = std::move(weak);
-  EXPECT_EQ(weak.lock(), nullptr);  // NOLINT(bugprone-use-after-move)
-  in_own_frame([&] {
+  Weak<Node> moved;
+  test::on_own_thread([&] {
+    with_node(1, [&](Node* node) {
+      root = node;
+      weak = node;
+    });
+    Weak<Node> copy = weak;
+    moved = std::move(weak);
+    EXPECT_EQ(weak.lock(), nullptr);  // NOLINT(bugprone-use-after-move)
+    const Weak<Node> constructed = std::move(moved);
+    moved = constructed;
     EXPECT_EQ(copy.lock(), root.get());
     EXPECT_EQ(moved.lock(), root.get());
+    weak = copy;
+    copy = nullptr;
+    EXPECT_TRUE(is_null(copy));
+    EXPECT_FALSE(is_null(weak));
+    Weak<Node>& itself = weak;
+    weak = itself;
+    weak = std::move(itself);
+    EXPECT_FALSE(is_null(weak));
   });
-  weak = copy;
-  copy = nullptr;
-  EXPECT_TRUE(is_null(copy));
-  EXPECT_FALSE(is_null(weak));
-  Weak<Node>& itself = weak;
-  weak = itself;
-  weak = std::move(itself);
-  EXPECT_FALSE(is_null(weak));
   root = nullptr;
   collect_now();
   EXPECT_TRUE(is_null(weak));
