@@ -133,7 +133,8 @@ TAILRACE_FIBER_PEERS_TESTS(ArenaCycleTest);
 // the request is ready to move there.
 class ArenaGenerationTest : public testing::Test, protected Netpoll {
  protected:
-  ArenaGenerationTest() {
+  // Not in the constructor: workers poll it while a derived class's would still run.
+  void SetUp() override {
     SchedulerOptions options;
     options.workers = 2;
     options.netpoll = this;
@@ -141,7 +142,7 @@ class ArenaGenerationTest : public testing::Test, protected Netpoll {
     scheduler_ = std::make_unique<Scheduler>(options);
     scheduler_->start();
   }
-  ~ArenaGenerationTest() override { scheduler_->stop(); }
+  void TearDown() override { scheduler_->stop(); }
 
   // On the request's fiber: returns when the other worker is held.
   void hold_other() {
