@@ -1,7 +1,6 @@
 // What the tuned styles (/api, /pooled) answer alike about users.
 #pragma once
 
-#include <cstdint>
 #include <string_view>
 
 #include "handlers/store.h"

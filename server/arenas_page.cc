@@ -33,13 +33,14 @@ BOOST_DESCRIBE_STRUCT(SiteView, (), (label, type, place, stores, bytes, objects,
 
 struct ArenasView {
   std::uint64_t opened, open, bytes, objects, faded_bytes, faded_objects, faded_whole,
-      spilled_objects, block_bytes, hole_bytes, kept_bytes;
+      spilled_objects, destroyed_objects, block_bytes, hole_bytes, kept_bytes;
   std::vector<LabelView> labels;
   std::vector<SiteView> sites;
 };
 BOOST_DESCRIBE_STRUCT(ArenasView, (),
                       (opened, open, bytes, objects, faded_bytes, faded_objects, faded_whole,
-                       spilled_objects, block_bytes, hole_bytes, kept_bytes, labels, sites))
+                       spilled_objects, destroyed_objects, block_bytes, hole_bytes, kept_bytes,
+                       labels, sites))
 
 Response as_json(const gc::ArenaStats& s, gc::EscapeReport report) {
   ArenasView view{s.opened,
@@ -50,6 +51,7 @@ Response as_json(const gc::ArenaStats& s, gc::EscapeReport report) {
                   s.faded_objects,
                   s.faded_whole,
                   s.spilled_objects,
+                  s.destroyed_objects,
                   s.block_bytes,
                   s.hole_bytes,
                   s.kept_bytes,
@@ -74,13 +76,13 @@ std::string summary(const gc::ArenaStats& s) {
                 "%llu arenas opened, %llu open; %llu bytes in %llu objects allocated in those that "
                 "ended\n"
                 "faded: %llu bytes in %llu objects; %llu arenas as a whole\n"
-                "beyond the cap: %llu objects\n"
+                "beyond the cap: %llu objects; destroyed at an arena's end: %llu\n"
                 "blocks: %llu bytes; of them %llu free between faded objects, and %llu kept for "
                 "arenas to come\n\n",
                 number(s.opened), number(s.open), number(s.bytes), number(s.objects),
                 number(s.faded_bytes), number(s.faded_objects), number(s.faded_whole),
-                number(s.spilled_objects), number(s.block_bytes), number(s.hole_bytes),
-                number(s.kept_bytes));
+                number(s.spilled_objects), number(s.destroyed_objects), number(s.block_bytes),
+                number(s.hole_bytes), number(s.kept_bytes));
   return text;
 }
 

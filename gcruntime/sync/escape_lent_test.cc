@@ -23,7 +23,7 @@ using gc::test::Scene;
 
 class EscapeLentTest : public FiberTest {};
 
-// [arena.lent] A child that was spawned before the arena reads its parent's frames while the arena is open.
+// [arena.escape] A child that was spawned before the arena reads its parent's frames while the arena is open.
 TEST_P(EscapeLentTest, FramesThatWereLentBefore) {
   run([] {
     gc::Member<Part> slot;

@@ -10,26 +10,10 @@
 #include "server/json/test_values.h"
 
 namespace tailrace::json {
-
-namespace decoding_into {
-
-struct Person {
-  gc::String name;
-  std::int32_t age = 0;
-};
-BOOST_DESCRIBE_STRUCT(Person, (), (name, age))
-
-std::optional<std::string> validate(const Person& person) {
-  if (person.age < 0) return "age must not be negative";
-  return std::nullopt;
-}
-
-}  // namespace decoding_into
-
 namespace {
 
-using decoding_into::Person;
 using testing::Padded;
+using testing::Person;
 
 TEST(DecodeInto, UsesTheRoomThatIsThere) {
   const gc::ThreadScope attached;

@@ -21,23 +21,14 @@ namespace tailrace::json {
 
 namespace decoding {
 
+using testing::Person;
+
 struct Strict {
   std::int64_t a = 0;
   std::int64_t b = 0;
   static constexpr bool json_refuse_unknown = true;
 };
 BOOST_DESCRIBE_STRUCT(Strict, (), (a, b))
-
-struct Person {
-  gc::String name;
-  std::int32_t age = 0;
-};
-BOOST_DESCRIBE_STRUCT(Person, (), (name, age))
-
-std::optional<std::string> validate(const Person& person) {
-  if (person.age < 0) return "age must not be negative";
-  return std::nullopt;
-}
 
 struct Group {
   gc::Vector<Person> people;
@@ -95,6 +86,7 @@ using testing::Event;
 using testing::Kinds;
 using testing::Node;
 using testing::Padded;
+using testing::Person;
 using testing::User;
 
 class Decode : public ::testing::Test {
@@ -181,7 +173,7 @@ TEST_F(Decode, MembersInAnyOrderWithUnknownOnesBetween) {
 
 TEST_F(Decode, EscapedNamesAndValues) {
   const Padded text(R"({"n\u0061me":"\u0055ser \"7\" \ud83d\ude39","\u0061ge":7})");
-  const auto person = decode<decoding::Person>(text);
+  const auto person = decode<Person>(text);
   ASSERT_TRUE(person) << person.error.text();
   EXPECT_EQ(person->name, "User \"7\" \xF0\x9F\x98\xB9");
   EXPECT_EQ(person->age, 7);
@@ -189,15 +181,15 @@ TEST_F(Decode, EscapedNamesAndValues) {
   for (const std::size_t size : {13u, 14u, 15u, 16u, 250u, 256u, 300u, 5000u}) {
     const std::string plain(size, 'p');
     const Padded longer("{\"name\":\"" + plain + "\\n\",\"age\":1}");
-    const auto decoded = decode<decoding::Person>(longer);
+    const auto decoded = decode<Person>(longer);
     ASSERT_TRUE(decoded) << decoded.error.text();
     EXPECT_EQ(decoded->name, plain + "\n");
   }
   // A name that is unknown, escaped and longer than any that could be known.
   const Padded odd("{\"" + std::string(600, 'x') + "\\u0041\":1,\"name\":\"a\",\"age\":1}");
-  EXPECT_TRUE(decode<decoding::Person>(odd));
+  EXPECT_TRUE(decode<Person>(odd));
   const Padded bad("{\"" + std::string(600, 'x') + "\\u00\":1,\"name\":\"a\",\"age\":1}");
-  EXPECT_FALSE(decode<decoding::Person>(bad));
+  EXPECT_FALSE(decode<Person>(bad));
 }
 
 TEST_F(Decode, NamesThatBeginAlike) {
@@ -233,7 +225,7 @@ void expect_errors(std::initializer_list<ErrorCase> cases) {
 }
 
 TEST_F(Decode, ErrorsNameThePathAndTheOffset) {
-  expect_errors<decoding::Person>({
+  expect_errors<Person>({
       {"", 400, "", 0, "the document is empty"},
       {"[]", 400, "", 0, "expected an object, found an array"},
       {"\xEF\xBB\xBF{}", 400, "", 0,

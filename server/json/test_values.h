@@ -53,6 +53,18 @@ struct Node {
 };
 BOOST_DESCRIBE_STRUCT(Node, (), (value, next, children))
 
+// Refuses some values itself.
+struct Person {
+  gc::String name;
+  std::int32_t age = 0;
+};
+BOOST_DESCRIBE_STRUCT(Person, (), (name, age))
+
+inline std::optional<std::string> validate(const Person& person) {
+  if (person.age < 0) return "age must not be negative";
+  return std::nullopt;
+}
+
 BOOST_DEFINE_ENUM_CLASS(Color, red, green, blue)
 
 struct Kinds {
